@@ -1,0 +1,94 @@
+/// 8 bytes of the index: tag 16 bits, frequency 8, segment 24, offset 16 (in units of 4 bytes). Zero is empty: no item lies at offset 0.
+struct Slot {
+  var word: UInt64
+
+  static let largestFrequency: UInt64 = 127
+
+  @inline(__always) init(word: UInt64) { self.word = word }
+  @inline(__always) init(tag: UInt64, location: UInt64) { word = tag << 48 | location }
+
+  @inline(__always) static func tag(hash: UInt64) -> UInt64 { (hash >> 32) & 0xffff }
+  @inline(__always) static func location(segment: Int, offset: Int) -> UInt64 {
+    UInt64(truncatingIfNeeded: segment) << 16 | UInt64(truncatingIfNeeded: offset >> 2)
+  }
+
+  @inline(__always) var tag: UInt64 { word >> 48 }
+  /// Segment and offset together: where the item lies.
+  @inline(__always) var location: UInt64 {
+    get { word & 0xff_ffff_ffff }
+    set { word = word & ~0xff_ffff_ffff | newValue }
+  }
+  @inline(__always) var segment: Int { Int(truncatingIfNeeded: (word >> 16) & 0xff_ffff) }
+  @inline(__always) var offset: Int { Int(truncatingIfNeeded: word & 0xffff) << 2 }
+  @inline(__always) var frequency: UInt64 {
+    get { (word >> 40) & 0xff }
+    set { word = word & ~(0xff << 40) | newValue << 40 }
+  }
+}
+
+/// A table of 64-byte buckets: one word of spill book-keeping and seven slots.
+/// Invariant: an item lies in its home bucket or, counted in the home's `spilled`, at most `farthest` buckets behind it.
+struct BucketTable {
+  static let bucketBytes = 64
+  static let slotsPerBucket = 7
+  static let farthestSpill = 127
+  /// A table grows at 11 halves, 5.5 of 7 slots: at 6 the runs of full buckets, and with them the misses, get long.
+  static let fullAtHalves = 11
+
+  let words: UnsafeMutablePointer<UInt64>
+  let count: Int
+  let mappedBytes: Int
+
+  /// Zeroed pages from the budget, or nil when it is used up.
+  init?(buckets: Int, budget: MemoryBudget) {
+    count = buckets
+    mappedBytes = roundedToPages(buckets * Self.bucketBytes)
+    guard budget.reserve(bytes: mappedBytes) else { return nil }
+    guard let memory = mapMemory(bytes: mappedBytes) else {
+      budget.release(bytes: mappedBytes)
+      return nil
+    }
+    words = memory.bindMemory(to: UInt64.self, capacity: mappedBytes / 8)
+  }
+
+  func unmap(budget: MemoryBudget) {
+    unmapMemory(UnsafeMutableRawPointer(words), bytes: mappedBytes)
+    budget.release(bytes: mappedBytes)
+  }
+
+  /// Fast range instead of a modulus: any number of buckets, one multiplication.
+  @inline(__always) func home(hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: ((hash & 0xffff_ffff) &* UInt64(truncatingIfNeeded: count)) >> 32)
+  }
+  @inline(__always) func bucket(_ index: Int) -> UnsafeMutablePointer<UInt64> { words + index &* 8 }
+  @inline(__always) func bucket(behind home: Int, _ distance: Int) -> UnsafeMutablePointer<UInt64> {
+    let index = home &+ distance
+    return bucket(index < count ? index : index &- count)
+  }
+
+  @inline(__always) func spilled(_ home: UnsafeMutablePointer<UInt64>) -> UInt64 { home[0] & 0xffff }
+  @inline(__always) func farthest(_ home: UnsafeMutablePointer<UInt64>) -> Int { Int(truncatingIfNeeded: home[0] >> 16) }
+
+  func noteSpill(_ home: UnsafeMutablePointer<UInt64>, distance: Int) {
+    home[0] = UInt64(max(distance, farthest(home))) << 16 | (spilled(home) + 1)
+  }
+
+  func noteUnspill(_ home: UnsafeMutablePointer<UInt64>) {
+    assert(spilled(home) > 0, "a spilled slot is counted in its home")
+    home[0] = spilled(home) <= 1 ? 0 : home[0] - 1
+  }
+
+  /// Puts a slot into its home or the nearest bucket with room. False: none within reach.
+  func insert(_ slot: Slot, home: Int) -> Bool {
+    let homeBucket = bucket(home)
+    for distance in 0...min(Self.farthestSpill, count - 1) {
+      let candidate = bucket(behind: home, distance)
+      for position in 1...Self.slotsPerBucket where candidate[position] == 0 {
+        candidate[position] = slot.word
+        if distance > 0 { noteSpill(homeBucket, distance: distance) }
+        return true
+      }
+    }
+    return false
+  }
+}

@@ -1,0 +1,286 @@
+public enum StoreMode: UInt8 { case set, add, replace, append, prepend }
+
+/// A write. `value`/`count` are copied, unless `large` is given (see `Store.reserveLarge`): that belongs to the store afterwards if
+/// `StoreResult.tookLarge` says so; otherwise the caller still owns it.
+public struct StoreRequest {
+  public var mode = StoreMode.set
+  public var value: UnsafeRawPointer? = nil
+  public var count = 0
+  public var large: LargeValue? = nil
+  public var clientFlags: UInt32 = 0
+  public var expiry = Expiry.never
+  public var graceMs: UInt64 = 0
+  /// `cas`, `ms C`: the version or lease token that the writer saw.
+  public var compare: UInt64? = nil
+  /// `lease-set`: `compare` must be a lease token or a fresh value's version; refusals are NOT_STORED, not EXISTS.
+  public var isLeaseSet = false
+  /// `ms I`: an older `compare` is kept as stale instead of refused.
+  public var invalidate = false
+  /// `E`.
+  public var explicitVersion: UInt64? = nil
+  /// `ms MA N`, `MP N`: append or prepend that creates; expiry is then this.
+  public var vivify = false
+  public var plainWrites = PlainWrites.reject
+  /// Append, prepend, asked again by `Store.storeJoined`: memory for both parts. The caller keeps its reference.
+  public var joined: LargeValue? = nil
+  public init() {}
+}
+
+public enum StoreStatus: UInt8 {
+  case stored, staleStored, notStored, exists, notFound
+  /// Plain write refused: `CLIENT_ERROR lease token required`.
+  case tokenRequired
+  case outOfMemory
+  case tooLarge
+}
+
+public struct StoreResult {
+  public var status = StoreStatus.notStored
+  public var version: UInt64 = 0
+  /// The stored item's size (append, prepend: the new size).
+  public var count = 0
+  /// Whether the request's `large` belongs to the store now; otherwise the caller releases it.
+  public var tookLarge = false
+  /// Append, prepend, out of memory: both parts need so much large memory, see `Store.storeJoined`.
+  public var wantedLargeBytes = 0
+  public init() {}
+}
+
+extension PartitionState {
+  private enum Verdict {
+    case write
+    case refuse(StoreStatus)
+    /// A late fill of a voided token.
+    case keepStale(token: UInt64)
+    /// `ms I` with an older version: written, but marked stale.
+    case markStale
+  }
+
+  mutating func store(_ key: CacheKey, _ request: StoreRequest) -> StoreResult {
+    if request.joined == nil { counters.cmdSet &+= 1 }
+    var result = StoreResult()
+    let look = look(key)
+    switch judge(key, look, request) {
+    case .refuse(let status): result.status = status
+    case .write: write(key, look, request, marked: false, &result)
+    case .markStale: write(key, look, request, marked: true, &result)
+    case .keepStale(let token): writeStale(key, look, token, request, &result)
+    }
+    return result
+  }
+
+  // MARK: Who may write
+
+  private mutating func judge(_ key: CacheKey, _ look: Look, _ request: StoreRequest) -> Verdict {
+    guard let compare = request.compare else { return judgePlain(look, request) }
+    if let record = look.record, record.liveGrant(token: compare) != nil {
+      if request.mode == .add, look.isItem { return .refuse(.notStored) }
+      let appends = request.mode == .append || request.mode == .prepend
+      if appends, !look.isItem, !request.vivify { return .refuse(.notStored) }
+      counters.leaseFills += 1
+      counters.casHits += 1
+      return .write
+    }
+    if look.isItem, let found = look.found {
+      if version(of: found) == compare, !(request.isLeaseSet && look.visibility != .fresh) {
+        if request.mode == .add { return .refuse(.notStored) }
+        counters.casHits += 1
+        return .write
+      }
+      counters.casBadval += 1
+      if request.isLeaseSet { return refuseLeaseSet(look, compare) }
+      if request.mode == .add { return .refuse(.notStored) }
+      if request.invalidate, compare <= shared.newestNumber, request.mode == .set || request.mode == .replace { return .markStale }
+      return .refuse(.exists)
+    }
+    counters.casMisses += 1
+    if request.isLeaseSet { return refuseLeaseSet(look, compare) }
+    if request.invalidate, let record = look.record, canKeepStale(record, token: compare) { return .keepStale(token: compare) }
+    if let record = look.record, record.liveGrants > 0 { return .refuse(.exists) }
+    return judgeAbsent(request)
+  }
+
+  /// A version, where there is neither a value nor a lease. As in memcached, an add only wants no value and an append only wants one.
+  private func judgeAbsent(_ request: StoreRequest) -> Verdict {
+    let takesPlain = request.plainWrites != .reject
+    switch request.mode {
+    case .set, .replace: return .refuse(.notFound)
+    case .add: return takesPlain ? .write : .refuse(.notFound)
+    case .append, .prepend: return takesPlain && request.vivify ? .write : .refuse(.notStored)
+    }
+  }
+
+  private mutating func refuseLeaseSet(_ look: Look, _ token: UInt64) -> Verdict {
+    if !look.isItem, let record = look.record, canKeepStale(record, token: token) { return .keepStale(token: token) }
+    counters.leaseSetRefused += 1
+    return .refuse(.notStored)
+  }
+
+  /// A token that a delete voided, the window of that delete still open, no newer late fill before it, and the key not passed: that drops
+  /// stale values.
+  private func canKeepStale(_ record: RecordPointer, token: UInt64) -> Bool {
+    guard let grant = record.grant(token: token), grant.pointee.kind == .voided, record.pointee.outcome != .passed else { return false }
+    return grant.pointee.sinceMs + leases.settings.staleWindowMs > nowMs && token > record.pointee.staleToken
+  }
+
+  private mutating func judgePlain(_ look: Look, _ request: StoreRequest) -> Verdict {
+    switch request.plainWrites {
+    case .reject:
+      counters.plainWritesRefused += 1
+      return .refuse(.tokenRequired)
+    case .guarded:
+      if let record = look.record, record.liveGrants > 0 {
+        counters.plainWritesRefused += 1
+        return .refuse(.notStored)
+      }
+    case .allow: break
+    }
+    switch request.mode {
+    case .set: return .write
+    case .add:
+      guard look.isItem, let found = look.found else { return .write }
+      noteAccess(found, isFetch: false)
+      return .refuse(.notStored)
+    case .replace: return look.isItem ? .write : .refuse(.notStored)
+    case .append, .prepend: return look.isItem || request.vivify ? .write : .refuse(.notStored)
+    }
+  }
+
+  // MARK: Writing
+
+  private mutating func write(_ key: CacheKey, _ look: Look, _ request: StoreRequest, marked: Bool, _ result: inout StoreResult) {
+    let appends = request.mode == .append || request.mode == .prepend
+    if appends, look.isItem, let found = look.found { return extend(key, look, found, request, &result) }
+    if request.expiry.atMs <= nowMs, !marked {
+      // Expired on arrival: written, and over.
+      if let found = find(key) { remove(found, hash: key.hash) }
+      result.status = .stored
+      result.version = request.explicitVersion ?? takeNumber()
+      result.count = request.large?.count ?? request.count
+      if let record = look.record { endByWrite(record) }
+      return
+    }
+    var draft = Draft()
+    draft.clientFlags = request.clientFlags
+    draft.version = request.explicitVersion
+    if marked, let found = look.found {
+      // An older value that replaces a newer one lives no longer than that, as in memcached.
+      draft.setExpiry(expiry(of: found), graceMs: found.item.graceMs(found.header))
+      draft.flags.insert(.isStaleMarked)
+    } else {
+      draft.setExpiry(request.expiry, graceMs: request.graceMs)
+    }
+    put(key, look, draft, request, keepsLeases: marked, &result)
+  }
+
+  private mutating func put(
+    _ key: CacheKey, _ look: Look, _ draft: Draft, _ request: StoreRequest, keepsLeases: Bool, _ result: inout StoreResult
+  ) {
+    guard isSmallEnough(request) else {
+      counters.storeTooLarge += 1
+      result.status = .tooLarge
+      return
+    }
+    var draft = draft
+    if look.record != nil, keepsLeases || leases.settings.grantIntervalMs > 0 { draft.flags.insert(.hasRecord) }
+    let source = request.large.map { Source.large($0) } ?? .bytes(request.value, request.count)
+    guard let version = put(key, draft, source, replacing: look.found) else { return failForMemory(key, request.mode, &result) }
+    counters.totalItems &+= 1
+    result.status = .stored
+    result.version = version
+    result.tookLarge = request.large != nil
+    result.count = request.large?.count ?? request.count
+    if !keepsLeases, let record = look.record { endByWrite(record) }
+  }
+
+  private func isSmallEnough(_ request: StoreRequest) -> Bool {
+    if let large = request.large { return large.count <= shared.largestValueBytes }
+    return request.count <= min(shared.largestValueBytes, shared.largestInlineBytes)
+  }
+
+  /// A set that cannot be stored takes the old value with it, as in memcached: it would be out of date.
+  private mutating func failForMemory(_ key: CacheKey, _ mode: StoreMode, _ result: inout StoreResult) {
+    counters.storeNoMemory += 1
+    result.status = .outOfMemory
+    if mode == .set, let found = find(key) { remove(found, hash: key.hash) }
+  }
+
+  private mutating func writeStale(_ key: CacheKey, _ look: Look, _ token: UInt64, _ request: StoreRequest, _ result: inout StoreResult) {
+    guard let record = look.record, let grant = record.grant(token: token) else { return }
+    let untilMs = grant.pointee.sinceMs + leases.settings.staleWindowMs
+    var draft = Draft()
+    draft.clientFlags = request.clientFlags
+    draft.flags = [.isKeptStale, .hasRecord]
+    draft.goneMs = untilMs
+    put(key, look, draft, request, keepsLeases: true, &result)
+    guard result.status == .stored else { return }
+    record.pointee.staleUntilMs = untilMs
+    record.pointee.staleToken = token
+    end(grant, of: record)
+    _ = refresh(record)
+    // To the meta dialect (I) this is HD like any other kept write.
+    result.status = request.isLeaseSet ? .staleStored : .stored
+    counters.staleStored += 1
+  }
+
+  /// Append and prepend: a new item of both parts, with the old one's client flags and expiry.
+  private mutating func extend(_ key: CacheKey, _ look: Look, _ found: Found, _ request: StoreRequest, _ result: inout StoreResult) {
+    var view = ItemView()
+    self.view(found, into: &view)
+    let addedCount = request.large?.count ?? request.count
+    let added = request.large.map { UnsafeRawPointer($0.bytes) } ?? request.value
+    let total = view.count + addedCount
+    guard total <= shared.largestValueBytes else {
+      counters.storeTooLarge += 1
+      result.status = .tooLarge
+      return
+    }
+    var draft = draft(of: found)
+    draft.flags.subtract([.isStaleMarked, .wasFetched])
+    draft.version = request.explicitVersion
+    let isPrepend = request.mode == .prepend
+    let source: Source
+    var inline: UnsafeMutableRawPointer?
+    defer { inline?.deallocate() }
+    if total > shared.largestInlineBytes {
+      guard let large = takeJoined(request, count: total) else {
+        result.status = .outOfMemory
+        result.wantedLargeBytes = total
+        return
+      }
+      join(view, added, addedCount, isPrepend: isPrepend, into: large.bytes)
+      source = .large(large)
+    } else {
+      let joined = UnsafeMutableRawPointer.allocate(byteCount: max(total, 1), alignment: 1)
+      inline = joined
+      join(view, added, addedCount, isPrepend: isPrepend, into: joined)
+      source = .bytes(joined, total)
+    }
+    guard let version = put(key, draft, source) else {
+      if case .large(let large) = source { large.release() }
+      return failForMemory(key, request.mode, &result)
+    }
+    counters.totalItems &+= 1
+    result.status = .stored
+    result.version = version
+    result.count = total
+    if let record = look.record { endByWrite(record) }
+  }
+
+  private func join(
+    _ view: ItemView, _ added: UnsafeRawPointer?, _ addedCount: Int, isPrepend: Bool, into joined: UnsafeMutableRawPointer
+  ) {
+    if let added { (joined + (isPrepend ? 0 : view.count)).copyMemory(from: added, byteCount: addedCount) }
+    if let value = view.value { (joined + (isPrepend ? addedCount : 0)).copyMemory(from: value, byteCount: view.count) }
+  }
+
+  /// Memory for both parts without evicting, as that could take the value to be extended: the caller's, if it has the size, or what is free.
+  private mutating func takeJoined(_ request: StoreRequest, count: Int) -> LargeValue? {
+    if let joined = request.joined, joined.count == count {
+      joined.retain()
+      return joined
+    }
+    budget.drainDropped()
+    return LargeValue(count: count, budget: budget)
+  }
+}

@@ -1,0 +1,58 @@
+import Synchronization
+
+/// The head of a large value's own mapping; the bytes follow at `LargeValue.headerBytes`.
+struct LargeHeader: ~Copyable {
+  let references = Atomic<Int>(1)
+  let count: Int
+  let mappedBytes: Int
+  let budget: Unmanaged<MemoryBudget>
+  /// In the partition's queue of large values, under its lock; then in the budget's list of dropped ones.
+  var next: UnsafeMutablePointer<LargeHeader>?
+  var previous: UnsafeMutablePointer<LargeHeader>?
+  /// Of the key, and the place in the order of eviction: that of a segment as old.
+  var hash: UInt64 = 0
+  var sequence: UInt64 = 0
+
+  init(count: Int, mappedBytes: Int, budget: MemoryBudget) {
+    self.count = count
+    self.mappedBytes = mappedBytes
+    self.budget = Unmanaged.passUnretained(budget)
+  }
+}
+
+/// A value in an allocation of its own, reference counted by hand: it stays readable until the last `release`, whatever the store does.
+/// Its bytes count under `-m` until then. Sendable: the count is atomic, and nobody writes the bytes once the value is stored.
+public struct LargeValue: @unchecked Sendable {
+  static let headerBytes = 64
+  let header: UnsafeMutablePointer<LargeHeader>
+
+  init(header: UnsafeMutablePointer<LargeHeader>) { self.header = header }
+
+  /// Memory from the budget, or nil when it is used up.
+  init?(count: Int, budget: MemoryBudget) {
+    let mappedBytes = roundedToPages(Self.headerBytes + count)
+    guard budget.reserve(bytes: mappedBytes) else { return nil }
+    guard let memory = mapMemory(bytes: mappedBytes) else {
+      budget.release(bytes: mappedBytes)
+      return nil
+    }
+    header = memory.bindMemory(to: LargeHeader.self, capacity: 1)
+    header.initialize(to: LargeHeader(count: count, mappedBytes: mappedBytes, budget: budget))
+  }
+
+  public var bytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(header) + Self.headerBytes }
+  public var count: Int { header.pointee.count }
+  var mappedBytes: Int { header.pointee.mappedBytes }
+
+  public func retain() { header.pointee.references.wrappingAdd(1, ordering: .relaxed) }
+
+  /// Unmaps with the last reference: a system call, so not under a partition's lock.
+  public func release() {
+    guard header.pointee.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+    let mappedBytes = header.pointee.mappedBytes
+    let budget = header.pointee.budget
+    header.deinitialize(count: 1)
+    unmapMemory(UnsafeMutableRawPointer(header), bytes: mappedBytes)
+    budget.takeUnretainedValue().release(bytes: mappedBytes)
+  }
+}

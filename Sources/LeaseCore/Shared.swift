@@ -1,0 +1,83 @@
+import Synchronization
+
+/// The lease rules' times and bounds, the same for all partitions.
+struct LeaseSettings: Sendable {
+  let leaseMs: UInt64
+  let staleWindowMs: UInt64
+  let grantIntervalMs: UInt64
+  let maxLeases: Int
+  let holders: Int
+  /// No lease is longer than memcached's longest relative time.
+  static let longestLeaseMs: UInt64 = 30 * 86_400_000
+  static let longestMessageBytes = 1024
+  /// Voided tokens that one key remembers; an older one is refused as unknown.
+  static let mostVoidedTokens = 16
+}
+
+/// What the partitions share without a lock. Invariant: generations only grow, so no version or token is given twice.
+final class SharedState: @unchecked Sendable {
+  let hashSeed: UInt64
+  let leaseSettings: LeaseSettings
+  /// Outstanding leases of all partitions, and all records of the lease tables.
+  let leaseCount = Atomic<Int>(0)
+  let recordCount = Atomic<Int>(0)
+  let largestValueBytes: Int
+  let largestInlineBytes: Int
+  private let nextGeneration: Atomic<UInt64>
+  /// One per partition; written under its lock, read by anyone for prefetching.
+  let published: UnsafeMutablePointer<PublishedTable>
+  private let partitions: Int
+  /// Set once, before the first request.
+  var onEarlierDeadline: (@Sendable (_ partition: Int, _ atMs: Milliseconds) -> Void)?
+  /// Set once, before the first request; called while `isEvictionWatched`.
+  var onEviction: (@Sendable (ItemDescription) -> Void)?
+  let isEvictionWatched = Atomic<Bool>(false)
+
+  init(partitions: Int, seed: UInt64, leaseSettings: LeaseSettings, largestValueBytes: Int, largestInlineBytes: Int) {
+    self.largestValueBytes = largestValueBytes
+    self.largestInlineBytes = largestInlineBytes
+    var dice = Dice(seed: seed ^ 0x5851_f42d_4c95_7f2d)
+    hashSeed = dice.roll()
+    self.leaseSettings = leaseSettings
+    self.partitions = partitions
+    // Unpredictable, and with 2^46 more before versions would reach 2^63.
+    nextGeneration = Atomic((dice.roll() >> 18) | 1 << 20)
+    published = .allocate(capacity: partitions)
+    for number in 0..<partitions { (published + number).initialize(to: PublishedTable()) }
+  }
+
+  deinit {
+    published.deinitialize(count: partitions)
+    published.deallocate()
+  }
+
+  /// 2^16 numbers that were never given: versions and tokens are a generation and 16 more bits.
+  func takeGeneration() -> UInt64 {
+    while true {
+      let generation = nextGeneration.wrappingAdd(1, ordering: .relaxed).newValue
+      // mcrouter's token map rewrites numbers whose upper half is this one.
+      if generation >> 16 != 0x7ace_b00c { return generation }
+      nextGeneration.wrappingAdd(1 << 16, ordering: .relaxed)
+    }
+  }
+
+  /// Above every number that was given so far.
+  var newestNumber: UInt64 { nextGeneration.load(ordering: .relaxed) << 16 | 0xffff }
+}
+
+/// Where a partition's buckets are, for prefetching without its lock; may be out of date, which only prefetches in vain.
+struct PublishedTable: ~Copyable {
+  private let words = Atomic<UInt>(0)
+  private let count = Atomic<UInt64>(0)
+
+  func set(_ table: BucketTable) {
+    words.store(UInt(bitPattern: table.words), ordering: .relaxed)
+    count.store(UInt64(table.count), ordering: .relaxed)
+  }
+
+  @inline(__always)
+  func bucketAddress(hash: UInt64) -> UnsafeRawPointer? {
+    let home = ((hash & 0xffff_ffff) &* count.load(ordering: .relaxed)) >> 32
+    return UnsafeRawPointer(bitPattern: words.load(ordering: .relaxed) &+ UInt(home) &* UInt(BucketTable.bucketBytes))
+  }
+}

@@ -1,0 +1,187 @@
+import LeaseCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// How far a worker came with a connection's bytes.
+enum ExecutionOutcome {
+  /// Everything that is complete is done.
+  case needsMore
+  /// Too much is unsent: the rest waits until the client has read.
+  case blocked
+  /// Enough for this turn: other connections first.
+  case yields
+  /// `quit`, or an error after which the stream makes no sense: send what there is, then close.
+  case closes
+  /// The socket is dead.
+  case broken
+}
+
+/// What the loop calls, and the order of a turn: receive, execute, keep the rest, send.
+extension UnsafeMutablePointer where Pointee == Connection {
+  func readable(isLast: Bool = false) {
+    let worker = pointee.worker
+    worker.readClock()
+    worker.pointee.batchesSinceYield += 1
+    if pointee.isYielding {
+      pointee.isYielding = false
+      if !executeInput() || !isLast { return }
+    }
+    guard pointee.isReading, !pointee.isBlocked, !pointee.isClosing else { return }
+    if pointee.phase == .largeValue, unexecutedBytes == 0 {
+      receiveLarge()
+    } else if unexecutedBytes > 0 {
+      receiveMore()
+    } else {
+      receiveShared()
+    }
+  }
+
+  /// The usual way: into the worker's buffer, executed from there.
+  private func receiveShared() {
+    let worker = pointee.worker
+    let buffer = worker.pointee.receive
+    let count = recv(pointee.fd, buffer, Worker.receiveBytes, 0)
+    guard noteReceived(count) else { return }
+    let start = UnsafeRawPointer(buffer)
+    run(start, start + count, isOwn: false)
+  }
+
+  /// A request is incomplete: its rest goes behind what is there.
+  private func receiveMore() {
+    reserveInput(max(pointee.neededBytes, unexecutedBytes))
+    guard let input = pointee.input else { return }
+    let count = recv(pointee.fd, input + pointee.inputEnd, pointee.inputCapacity - pointee.inputEnd, 0)
+    guard noteReceived(count) else { return }
+    pointee.inputEnd += count
+    guard unexecutedBytes >= pointee.neededBytes else { return }
+    _ = executeInput()
+  }
+
+  /// Into the large value itself, and what follows it into the worker's buffer.
+  private func receiveLarge() {
+    guard let value = pointee.largeWrite.value else { return }
+    let worker = pointee.worker
+    let room = value.count - pointee.largeWrite.received
+    let parts = worker.pointee.vectors
+    parts[0] = iovec(iov_base: value.bytes + pointee.largeWrite.received, iov_len: room)
+    parts[1] = iovec(iov_base: worker.pointee.receive, iov_len: Worker.receiveBytes)
+    let count = readv(pointee.fd, parts, 2)
+    guard noteReceived(count) else { return }
+    pointee.largeWrite.received += min(count, room)
+    let start = UnsafeRawPointer(worker.pointee.receive)
+    if count > room { run(start, start + (count - room), isOwn: false) }
+  }
+
+  /// False: nothing came, or the connection is over (and gone).
+  private func noteReceived(_ count: Int) -> Bool {
+    let worker = pointee.worker
+    if count > 0 {
+      worker.pointee.counters.pointee.bytesRead.bump(UInt64(count))
+      pointee.record.pointee.noteCommand(nowSeconds: worker.nowSeconds)
+      return true
+    }
+    if count < 0, errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR { return false }
+    worker.close(self, count == 0 ? .normal : .error)
+    return false
+  }
+
+  /// Executes what lies in the own buffer. False: the connection is gone.
+  func executeInput() -> Bool {
+    let start = UnsafeRawPointer(pointee.input ?? pointee.worker.pointee.receive)
+    return run(start + pointee.inputStart, start + pointee.inputEnd, isOwn: true)
+  }
+
+  /// One batch. False: the connection is gone.
+  @discardableResult
+  private func run(_ start: UnsafeRawPointer, _ end: UnsafeRawPointer, isOwn: Bool) -> Bool {
+    let worker = pointee.worker
+    var position = start
+    pointee.neededBytes = 0
+    let outcome = worker.withStore { store in
+      let outcome = worker.execute(self, &position, end, store)
+      store.drainDropped()
+      return outcome
+    }
+    if outcome == .broken {
+      worker.pointee.output.clear()
+      worker.close(self, .error)
+      return false
+    }
+    if isOwn { consumeInput(upTo: position) } else { keepInput(from: position, to: end) }
+    guard flush() else {
+      worker.close(self, .error)
+      return false
+    }
+    return settle(outcome)
+  }
+
+  /// Sets the connection up for what comes next. False: it is gone.
+  private func settle(_ outcome: ExecutionOutcome) -> Bool {
+    let worker = pointee.worker
+    if outcome == .closes || pointee.isClosing {
+      pointee.isClosing = true
+      if pointee.pendingFirst == nil {
+        worker.close(self, .normal)
+        return false
+      }
+      stopReading()
+    } else if pointee.isBlocked {
+      stopReading()
+      note(.writing)
+    } else if outcome == .yields {
+      pointee.isYielding = true
+      worker.pointee.counters.pointee.connectionYields.bump()
+      EventLoop.activate(pointee.readEvent, LoopInterest.read)
+    } else if outcome == .blocked {
+      // It was blocked for a moment only: the last send made room.
+      pointee.isYielding = true
+      EventLoop.activate(pointee.readEvent, LoopInterest.read)
+    } else if worker.pointee.isDraining, pointee.pendingFirst == nil {
+      worker.close(self, .shutdown)
+      return false
+    }
+    if !pointee.isBlocked { notePhase() }
+    return true
+  }
+
+  private func notePhase() {
+    switch pointee.phase {
+    case .largeValue: note(.readingValue)
+    case .swallowData, .swallowLine: note(.swallowing)
+    case .watching: note(.watching)
+    case .dump: note(.writing)
+    case .manyKeys: note(.reading)
+    case .line: note(unexecutedBytes == 0 ? .waiting : .reading)
+    }
+  }
+
+  private func note(_ state: ConnectionState) { pointee.record.pointee.note(state) }
+
+  private func stopReading() {
+    guard pointee.isReading else { return }
+    pointee.isReading = false
+    EventLoop.remove(pointee.readEvent)
+  }
+
+  /// The kernel takes bytes again.
+  func writable() {
+    let worker = pointee.worker
+    worker.readClock()
+    guard sendPending() else { return worker.close(self, .error) }
+    guard pointee.pendingFirst == nil else { return }
+    if pointee.isClosing || (worker.pointee.isDraining && unexecutedBytes == 0) { return worker.close(self, .normal) }
+    notePhase()
+    if !pointee.isReading { pointee.isReading = EventLoop.add(pointee.readEvent) }
+    if pointee.phase == .watching {
+      worker.forwardWatched(self)
+    } else if unexecutedBytes > 0 || pointee.phase == .dump {
+      _ = executeInput()
+    }
+  }
+}

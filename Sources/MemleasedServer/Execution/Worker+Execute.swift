@@ -1,0 +1,235 @@
+import LeaseCore
+import LeaseWire
+
+/// What one step of executing came to.
+enum Step {
+  /// Go on with what is there.
+  case next
+  /// Not complete: more bytes must come.
+  case more
+  case closes
+}
+
+/// The way of a connection's bytes: the common lines in groups, everything else one by one.
+extension UnsafeMutablePointer where Pointee == Worker {
+  /// Executes from `position` on and moves it behind what is done. Replies are in `output`, unless it had to be emptied on the way.
+  func execute(
+    _ connection: ConnectionPointer, _ position: inout UnsafeRawPointer, _ end: UnsafeRawPointer, _ store: Store
+  ) -> ExecutionOutcome {
+    pointee.isObserved = withShared { $0.isObserved }
+    var budget = pointee.requestsPerTurn
+    while true {
+      if pointee.output.isNearlyFull {
+        guard connection.flush() else { return .broken }
+      }
+      if connection.pointee.isBlocked { return .blocked }
+      var step = Step.next
+      if connection.pointee.phase == .line {
+        if position == end { return .needsMore }
+        if budget <= 0 { return .yields }
+        if connection.pointee.isAuthenticated, !pointee.isObserved {
+          gatherGroup(&position, end, budget, store)
+          if pointee.groupCount > 0 {
+            budget -= pointee.groupCount
+            guard answerGroup(connection, &position, store) else { return .broken }
+            continue
+          }
+        }
+        budget -= 1
+        step = runLine(connection, &position, end, store)
+      } else {
+        step = runPhase(connection, &position, end, &budget, store)
+      }
+      switch step {
+      case .next: continue
+      case .more: return connection.pointee.phase == .dump ? .yields : .needsMore
+      case .closes: return .closes
+      }
+    }
+  }
+
+  private func runPhase(
+    _ connection: ConnectionPointer, _ position: inout UnsafeRawPointer, _ end: UnsafeRawPointer, _ budget: inout Int, _ store: Store
+  ) -> Step {
+    switch connection.pointee.phase {
+    case .manyKeys:
+      return runManyKeys(connection, &position, end, store)
+    case .swallowLine:
+      guard let newline = Scan.newline(position, end) else {
+        position = end
+        return .more
+      }
+      position = newline + 1
+      connection.pointee.phase = .line
+      return .next
+    case .swallowData:
+      let count = min(connection.pointee.remaining, end - position)
+      position += count
+      connection.pointee.remaining -= count
+      guard connection.pointee.remaining == 0 else { return .more }
+      connection.pointee.phase = .line
+      return .next
+    case .largeValue:
+      return runLargeValue(connection, &position, end, store)
+    case .dump:
+      budget -= 1
+      runDump(connection, store)
+      return budget <= 0 ? .more : .next
+    case .watching:
+      position = end
+      return .more
+    case .line:
+      return .next
+    }
+  }
+
+  // MARK: Groups of common lines
+
+  /// Collects the plain lines that stand next, up to a group's size: parsed, hashed, their buckets on the way into the processor's cache.
+  @inline(__always)
+  private func gatherGroup(_ position: inout UnsafeRawPointer, _ end: UnsafeRawPointer, _ budget: Int, _ store: Store) {
+    let limit = min(Worker.groupSize, budget)
+    var count = 0
+    let group = pointee.group
+    let largestInline = min(pointee.largestInlineBytes, pointee.largestValueBytes)
+    var place = position
+    while count < limit, end - place >= 7 {
+      let word = FastLine.word(place)
+      var entry: BatchEntry
+      if word == FastLine.getWord {
+        let keyCount = FastLine.getKey(place, end)
+        if keyCount == 0 { break }
+        entry = BatchEntry(key: place + 4, keyCount: keyCount, hash: 0, kind: .get, value: place)
+        place += keyCount + 6
+      } else if word & FastLine.metaMask == FastLine.metaGetWord {
+        let keyCount = FastLine.metaGetKey(place, end)
+        if keyCount == 0 { break }
+        entry = BatchEntry(key: place + 3, keyCount: keyCount, hash: 0, kind: .metaGet, value: place)
+        place += keyCount + 7
+      } else if word == FastLine.setWord {
+        let line = FastLine.set(place, end)
+        let value = place + line.lineCount
+        guard line.lineCount > 0, line.valueCount <= largestInline, end - value >= line.valueCount + 2,
+          (value + line.valueCount).loadUnaligned(as: UInt16.self).littleEndian == 0x0a0d
+        else { break }
+        entry = BatchEntry(
+          key: place + 4, keyCount: line.keyCount, hash: 0, kind: .set, clientFlags: line.clientFlags, exptime: line.exptime,
+          value: value, valueCount: line.valueCount)
+        place = value + (line.valueCount + 2)
+      } else {
+        break
+      }
+      entry.hash = store.hash(entry.key, count: entry.keyCount)
+      store.prefetchBucket(hash: entry.hash)
+      (group + count).initialize(to: entry)
+      count += 1
+    }
+    pointee.groupCount = count
+    position = place
+  }
+
+  /// Answers the group. When output is blocked on the way, `position` goes back to the first line that is not answered. False: broken.
+  @inline(__always)
+  private func answerGroup(_ connection: ConnectionPointer, _ position: inout UnsafeRawPointer, _ store: Store) -> Bool {
+    let count = pointee.groupCount
+    let group = pointee.group
+    if count > 1 {
+      for index in 0..<count { store.prefetchItem(hash: group[index].hash) }
+    }
+    pointee.groupCount = 0
+    for index in 0..<count {
+      if pointee.output.isNearlyFull {
+        guard connection.flush() else { return false }
+        if connection.pointee.isBlocked {
+          position = group[index].key - (group[index].kind == .metaGet ? 3 : 4)
+          return true
+        }
+      }
+      switch group[index].kind {
+      case .get: answerGet(group + index, store)
+      case .metaGet: answerMetaGet(connection, group + index, store)
+      case .set: answerSet(group + index, store)
+      }
+    }
+    return true
+  }
+
+  @inline(__always)
+  private func answerGet(_ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
+    let key = CacheKey(bytes: entry.pointee.key, count: entry.pointee.keyCount, hash: entry.pointee.hash)
+    let partition = store.partition(hash: key.hash)
+    var item = ItemView()
+    var writer = pointee.output.writer
+    partition.lock()
+    if partition.readFresh(key, nowMs: pointee.nowMs, into: &item) {
+      writer.valueLine(Token(start: key.bytes, count: key.count), clientFlags: item.clientFlags, count: item.count, version: nil)
+      pointee.output.value(item, &writer)
+    }
+    partition.unlock()
+    writer.end()
+    pointee.output.take(writer)
+  }
+
+  /// `mg <key> v`.
+  @inline(__always)
+  private func answerMetaGet(_ connection: ConnectionPointer, _ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
+    let key = CacheKey(bytes: entry.pointee.key, count: entry.pointee.keyCount, hash: entry.pointee.hash)
+    let partition = store.partition(hash: key.hash)
+    var item = ItemView()
+    var writer = pointee.output.writer
+    partition.lock()
+    if partition.readPlain(key, nowMs: pointee.nowMs, into: &item) {
+      writer.valueHead(count: item.count)
+      writer.lineEnd()
+      pointee.output.value(item, &writer)
+      partition.unlock()
+      pointee.output.take(writer)
+      return
+    }
+    partition.unlock()
+    pointee.request.pointee = Request()
+    pointee.request.pointee.command = .metaGet
+    pointee.request.pointee.key = Token(start: key.bytes, count: key.count)
+    pointee.request.pointee.flags.bits = MetaFlags.bit(UInt8(ascii: "v"))
+    runMetaGet(connection, key, store)
+  }
+
+  @inline(__always)
+  private func answerSet(_ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
+    let key = CacheKey(bytes: entry.pointee.key, count: entry.pointee.keyCount, hash: entry.pointee.hash)
+    var request = StoreRequest()
+    request.value = entry.pointee.value
+    request.count = entry.pointee.valueCount
+    request.clientFlags = entry.pointee.clientFlags
+    request.expiry = Clock.expiry(seconds: entry.pointee.exptime, nowMs: pointee.nowMs)
+    request.plainWrites = pointee.plainWrites
+    let partition = store.partition(hash: key.hash)
+    partition.lock()
+    let status = partition.store(key, nowMs: pointee.nowMs, request).status
+    partition.unlock()
+    pointee.output.line(storeReply(status))
+  }
+
+  /// The line of the classic dialect.
+  @inline(__always)
+  func storeReply(_ status: StoreStatus) -> StaticString {
+    switch status {
+    case .stored: "STORED"
+    case .staleStored: "STALE_STORED"
+    case .notStored: "NOT_STORED"
+    case .exists: "EXISTS"
+    case .notFound: "NOT_FOUND"
+    case .tokenRequired: ReplyLine.tokenRequired
+    case .outOfMemory: ReplyLine.outOfMemory
+    case .tooLarge: ReplyLine.tooLarge
+    }
+  }
+}
+
+/// Replies that several commands share.
+enum ReplyLine {
+  static var tokenRequired: StaticString { "CLIENT_ERROR lease token required" }
+  static var outOfMemory: StaticString { "SERVER_ERROR out of memory storing object" }
+  static var tooLarge: StaticString { "SERVER_ERROR object too large for cache" }
+  static var busy: StaticString { "SERVER_ERROR 307 busy" }
+}

@@ -1,0 +1,182 @@
+import LeaseCore
+import LeaseWire
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+typealias WorkerPointer = UnsafeMutablePointer<Worker>
+
+/// One request of a pipelined group: parsed and hashed, its memory on the way, not yet answered.
+struct BatchEntry {
+  enum Kind: UInt8 { case get, metaGet, set }
+  var key: UnsafeRawPointer
+  var keyCount: Int
+  var hash: UInt64
+  var kind: Kind
+  // Only for `set`.
+  var clientFlags: UInt32 = 0
+  var exptime: Int32 = 0
+  var value: UnsafeRawPointer
+  var valueCount: Int = 0
+}
+
+/// One thread's world: its loop, its connections, its buffers. Flat, at a fixed address, touched by its own thread only, except `inbox`
+/// and what `counters` and `registry` point to. Invariant between two callbacks: `output` and the group are empty.
+struct Worker {
+  let index: Int
+  let loop: EventLoop
+  let inbox: Inbox
+  let shared: Unmanaged<ServerContext>
+  let store: Unmanaged<Store>
+  let counters: UnsafePointer<WorkerCounters>
+  let registry: Unmanaged<ConnectionRegistry>
+
+  /// For the inbox and for the timer.
+  let inboxEvent: UnsafeMutablePointer<LoopEvent>
+  let timerEvent: UnsafeMutablePointer<LoopEvent>
+
+  /// What a readable connection without unexecuted bytes is received into.
+  let receive: UnsafeMutableRawPointer
+  static let receiveBytes = 64 << 10
+  var output: OutputBuffer
+  let vectors: UnsafeMutablePointer<iovec>
+  let group: UnsafeMutablePointer<BatchEntry>
+  var groupCount = 0
+  static let groupSize = 16
+  /// The general parser's result, reused.
+  let request: UnsafeMutablePointer<Request>
+  let parser: RequestParser
+
+  // Settings that the hot path asks.
+  let plainWrites: PlainWrites
+  let requestsPerTurn: Int
+  let largestInlineBytes: Int
+  let largestValueBytes: Int
+  let releasesOnDisconnect: Bool
+  let isMemcachedMode: Bool
+  /// Somebody watches, or `stats detail` is on: every request takes the general way, which tells them. Read once per batch.
+  var isObserved = false
+
+  /// Read once per batch.
+  var nowMs: Milliseconds
+  var connections: ConnectionPointer?
+  var connectionCount = 0
+  /// Memory of the connections.
+  var connectionBytes = 0
+  @inline(__always) var isOverloaded: Bool { connectionBytes > ConnectionLimits.workerBytes }
+  var nextConnectionNumber: UInt64 = 1
+  var isDraining = false
+  /// Batches received since the processor was last offered to other threads.
+  var batchesSinceYield = 0
+  static let batchesPerYield = 64
+  /// When clients that have not taken their answers are cut off; `.max`: not draining.
+  var drainEndsAtMs = Milliseconds.max
+
+  /// When this worker's partitions need maintenance: `partition` is `index + n * stride`.
+  let deadlines: UnsafeMutablePointer<Milliseconds>
+  let deadlineCount: Int
+  let stride: Int
+  /// When the timer is set for; `.max`: not set.
+  var timerAtMs = Milliseconds.max
+  /// A delayed flush_all; worker 0 only.
+  var flushAtMs = Milliseconds.max
+  /// When the next connection may be idle for too long.
+  var idleSweepAtMs = Milliseconds.max
+
+  init?(index: Int, shared: ServerContext) {
+    guard let loop = EventLoop(), let inbox = Inbox() else { return nil }
+    let configuration = shared.configuration
+    self.index = index
+    self.loop = loop
+    self.inbox = inbox
+    self.shared = Unmanaged.passUnretained(shared)
+    store = Unmanaged.passUnretained(shared.store)
+    counters = shared.statistics.counters(worker: index)
+    registry = Unmanaged.passUnretained(shared.statistics.registry(worker: index))
+    inboxEvent = .allocate(capacity: 2)
+    inboxEvent.initialize(repeating: LoopEvent(), count: 2)
+    timerEvent = inboxEvent + 1
+    receive = .allocate(byteCount: Worker.receiveBytes + 16, alignment: 64)
+    largestInlineBytes = shared.store.largestInlineBytes
+    output = OutputBuffer(largestInlineBytes: largestInlineBytes)
+    vectors = .allocate(capacity: 2 * OutputBuffer.mostCuts + 2)
+    group = .allocate(capacity: Worker.groupSize)
+    request = .allocate(capacity: 1)
+    request.initialize(to: Request())
+    let decodedKey = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 16)
+    parser = RequestParser(decodedKey: decodedKey, ignoresLeaseOptions: configuration.isMemcachedMode)
+    plainWrites = configuration.plainWrites
+    requestsPerTurn = max(1, configuration.requestsPerEvent)
+    largestValueBytes = configuration.largestValueBytes
+    releasesOnDisconnect = configuration.releasesOnDisconnect
+    isMemcachedMode = configuration.isMemcachedMode
+    nowMs = Clock.nowMs()
+    let workers = max(1, configuration.workers)
+    stride = workers
+    let partitions = shared.store.partitionCount
+    deadlineCount = index < partitions ? (partitions - index + workers - 1) / workers : 0
+    deadlines = .allocate(capacity: max(1, deadlineCount))
+    deadlines.initialize(repeating: .max, count: max(1, deadlineCount))
+  }
+}
+
+/// A thread's life.
+extension UnsafeMutablePointer where Pointee == Worker {
+  /// Registers inbox and timer. Call once, before `run`.
+  func prepare() {
+    pointee.loop.assign(pointee.inboxEvent, fd: pointee.inbox.readFD, LoopInterest.read | LoopInterest.persist, self) { _, _, context in
+      context?.assumingMemoryBound(to: Worker.self).inboxReady()
+    }
+    EventLoop.add(pointee.inboxEvent)
+    pointee.loop.assign(pointee.timerEvent, fd: -1, LoopInterest.timeout, self) { _, _, context in
+      context?.assumingMemoryBound(to: Worker.self).timerFired()
+    }
+    // The partitions say themselves when they need care; the first round asks each.
+    for slot in 0..<pointee.deadlineCount { pointee.deadlines[slot] = 0 }
+    scheduleTimer()
+  }
+
+  /// Until the loop is stopped. Now and then other threads may have the processor: where busy threads share one, a worker that always finds
+  /// more to do would keep another one's clients waiting for whole time slices.
+  func run() {
+    while pointee.loop.turn() {
+      guard pointee.batchesSinceYield >= Worker.batchesPerYield else { continue }
+      sched_yield()
+      pointee.batchesSinceYield = 0
+    }
+  }
+
+  /// After `run` has returned: everything goes.
+  func free() {
+    EventLoop.remove(pointee.inboxEvent)
+    EventLoop.remove(pointee.timerEvent)
+    while let connection = pointee.connections { close(connection, .shutdown) }
+    pointee.loop.free()
+    pointee.inbox.close()
+    pointee.inboxEvent.deinitialize(count: 2)
+    pointee.inboxEvent.deallocate()
+    pointee.receive.deallocate()
+    pointee.output.free()
+    pointee.vectors.deallocate()
+    pointee.group.deallocate()
+    pointee.request.deallocate()
+    pointee.parser.decodedKey.deallocate()
+    pointee.deadlines.deallocate()
+    deinitialize(count: 1)
+    deallocate()
+  }
+
+  func withStore<R>(_ body: (Store) -> R) -> R { pointee.store._withUnsafeGuaranteedRef(body) }
+  func withShared<R>(_ body: (ServerContext) -> R) -> R { pointee.shared._withUnsafeGuaranteedRef(body) }
+
+  /// The time, read anew.
+  @inline(__always)
+  func readClock() { pointee.nowMs = Clock.nowMs() }
+  @inline(__always)
+  var nowSeconds: UInt32 { UInt32(truncatingIfNeeded: pointee.nowMs / 1000) }
+}
