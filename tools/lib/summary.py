@@ -6,11 +6,15 @@ import xml.etree.ElementTree as ElementTree
 
 
 def count(path):
-    """Passed and failed cases of one file in JUnit's format. Skipped ones count as neither."""
+    """Passed and failed cases of one file in JUnit's format; names the failed. Skipped ones count as neither."""
     passed = failed = 0
     for case in ElementTree.parse(path).iter("testcase"):
-        if case.find("failure") is not None or case.find("error") is not None:
+        problem = case.find("failure")
+        problem = problem if problem is not None else case.find("error")
+        if problem is not None:
             failed += 1
+            text = (problem.get("message") or problem.text or "").strip()
+            print(f"FAILED {case.get('classname', '')}.{case.get('name')} ({path}): {text[:2000]}")
         elif case.find("skipped") is None:
             passed += 1
     return passed, failed
