@@ -14,6 +14,11 @@ public struct Counters: Sendable, BitwiseCopyable {
   public var leaseFails: UInt64 = 0, leasePasses: UInt64 = 0, leaseKeeps: UInt64 = 0, leaseHolds: UInt64 = 0, leaseExtends: UInt64 = 0
   public var staleStored: UInt64 = 0, leaseSetRefused: UInt64 = 0, plainWritesRefused: UInt64 = 0, leaseTableFull: UInt64 = 0
   public var grantsDelayed: UInt64 = 0
+  /// Readers that waited, and what became of them; those that found too many waiting.
+  public var waitsParked: UInt64 = 0, waitsFilled: UInt64 = 0, waitsFailed: UInt64 = 0, waitsPassed: UInt64 = 0, waitsPromoted: UInt64 = 0
+  public var waitsTimedOut: UInt64 = 0, waitsCancelled: UInt64 = 0, waitsDisconnected: UInt64 = 0
+  public var waitersRefusedByKey: UInt64 = 0, waitersRefusedInAll: UInt64 = 0
+  public var coalescedFetches: UInt64 = 0
   public init() {}
 
   /// Adds the other's counts. The fields are all `UInt64`, so the struct is summed as a row of words.

@@ -7,11 +7,22 @@ struct LeaseSettings: Sendable {
   let grantIntervalMs: UInt64
   let maxLeases: Int
   let holders: Int
+  let longestWaitMs: UInt64
+  /// How long a plain get waits for another's fetch; 0: it does not.
+  let coalesceGetsMs: UInt64
   /// No lease is longer than memcached's longest relative time.
   static let longestLeaseMs: UInt64 = 30 * 86_400_000
   static let longestMessageBytes = 1024
   /// Voided tokens that one key remembers; an older one is refused as unknown.
   static let mostVoidedTokens = 16
+  /// Waiters of one lane that are passed over when each wants to share the key with fewer holders than there are.
+  static let mostPassedOver = 256
+}
+
+/// How many may wait.
+struct WaiterLimits: Sendable {
+  let waiters: Int
+  let waitersPerKey: Int
 }
 
 /// What the partitions share without a lock. Invariant: generations only grow, so no version or token is given twice.
@@ -21,6 +32,8 @@ final class SharedState: @unchecked Sendable {
   /// Outstanding leases of all partitions, and all records of the lease tables.
   let leaseCount = Atomic<Int>(0)
   let recordCount = Atomic<Int>(0)
+  let waiterCount = Atomic<Int>(0)
+  let limits: WaiterLimits
   let largestValueBytes: Int
   let largestInlineBytes: Int
   private let nextGeneration: Atomic<UInt64>
@@ -29,16 +42,19 @@ final class SharedState: @unchecked Sendable {
   private let partitions: Int
   /// Set once, before the first request.
   var onEarlierDeadline: (@Sendable (_ partition: Int, _ atMs: Milliseconds) -> Void)?
+  /// Set once, before the first request.
+  var onAnswer: (@Sendable (FiredLane) -> Void)?
   /// Set once, before the first request; called while `isEvictionWatched`.
   var onEviction: (@Sendable (ItemDescription) -> Void)?
   let isEvictionWatched = Atomic<Bool>(false)
 
-  init(partitions: Int, seed: UInt64, leaseSettings: LeaseSettings, largestValueBytes: Int, largestInlineBytes: Int) {
+  init(partitions: Int, seed: UInt64, leaseSettings: LeaseSettings, limits: WaiterLimits, largestValueBytes: Int, largestInlineBytes: Int) {
     self.largestValueBytes = largestValueBytes
     self.largestInlineBytes = largestInlineBytes
     var dice = Dice(seed: seed ^ 0x5851_f42d_4c95_7f2d)
     hashSeed = dice.roll()
     self.leaseSettings = leaseSettings
+    self.limits = limits
     self.partitions = partitions
     // Unpredictable, and with 2^46 more before versions would reach 2^63.
     nextGeneration = Atomic((dice.roll() >> 18) | 1 << 20)

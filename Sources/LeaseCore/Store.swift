@@ -13,6 +13,11 @@ public struct StoreConfiguration: Sendable {
   public var grantIntervalMs: UInt64 = 0
   public var maxLeases = 1_000_000
   public var holders = 1
+  /// Longer waits are cut to it.
+  public var longestWaitMs: UInt64 = 30_000
+  public var maxWaiters = 1_000_000
+  public var maxWaitersPerKey = 65_536
+  public var coalesceGetsMs: UInt64 = 0
   /// Seeds the hash, the eviction's dice and the first version. Tests set it; the server draws it.
   public var seed: UInt64 = 0
   public init() {}
@@ -43,10 +48,13 @@ public final class Store: Sendable {
     self.budget = budget
     let settings = LeaseSettings(
       leaseMs: configuration.leaseMs, staleWindowMs: configuration.staleWindowMs, grantIntervalMs: configuration.grantIntervalMs,
-      maxLeases: configuration.maxLeases, holders: configuration.holders)
+      maxLeases: configuration.maxLeases, holders: configuration.holders, longestWaitMs: configuration.longestWaitMs,
+      coalesceGetsMs: configuration.coalesceGetsMs)
     largestInlineBytes = segmentBytes / 2 - 512
     shared = SharedState(
-      partitions: count, seed: configuration.seed, leaseSettings: settings, largestValueBytes: configuration.largestValueBytes,
+      partitions: count, seed: configuration.seed, leaseSettings: settings,
+      limits: WaiterLimits(waiters: configuration.maxWaiters, waitersPerKey: configuration.maxWaitersPerKey),
+      largestValueBytes: configuration.largestValueBytes,
       largestInlineBytes: largestInlineBytes)
     var partitions: [Partition] = []
     for number in 0..<count {
@@ -151,10 +159,16 @@ public final class Store: Sendable {
   public var memoryUsedBytes: Int { budget.usedBytes }
   public var segmentBytes: Int { budget.segmentBytes }
 
-  /// Called with a partition's lock held when that partition needs `maintain` earlier than it last returned. Set it before the first request.
+  /// Called after a partition was unlocked that needs `maintain` earlier than it last returned. Set it before the first request.
   public func onEarlierDeadline(_ body: @escaping @Sendable (_ partition: Int, _ atMs: Milliseconds) -> Void) {
     shared.onEarlierDeadline = body
   }
+
+  /// Called after a partition was unlocked, once for each lane of waiters that was answered meanwhile. Set it before the first request.
+  public func onAnswer(_ body: @escaping @Sendable (FiredLane) -> Void) { shared.onAnswer = body }
+
+  /// Readers that wait now.
+  public var waiterCount: Int { shared.waiterCount.load(ordering: .relaxed) }
 
   /// Called with a partition's lock held for every item that is evicted while `watchEvictions(true)`. Set it before the first request.
   public func onEviction(_ body: @escaping @Sendable (ItemDescription) -> Void) { shared.onEviction = body }

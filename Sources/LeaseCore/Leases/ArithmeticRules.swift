@@ -72,7 +72,7 @@ extension PartitionState {
       return result
     }
     if request.isDecrement { counters.decrHits += 1 } else { counters.incrHits += 1 }
-    if let record = look.record { endByWrite(record) }
+    if let record = look.record { endByWrite(record, find(key).map { told($0) } ?? ReadResult()) }
     if let touch = request.touch {
       look = self.look(key)
       if look.isItem { touchFound(key, &look, touch) }
@@ -91,7 +91,7 @@ extension PartitionState {
     switch request.plainWrites {
     case .allow: return nil
     case .guarded:
-      guard let record = look.record, record.liveGrants > 0 else { return nil }
+      guard let record = look.record, record.liveLeases > 0 else { return nil }
       counters.plainWritesRefused += 1
       return .notStored
     case .reject:
@@ -122,7 +122,17 @@ extension PartitionState {
       }
       counters.totalItems += 1
     }
-    if let record = look.record { endByWrite(record) }
+    if let record = look.record {
+      digits.withBytes { bytes in
+        var written = ReadResult()
+        written.status = .hit
+        written.item.value = bytes
+        written.item.count = digits.count
+        written.item.version = draft.version ?? 0
+        written.item.expiry = expiry
+        endByWrite(record, written)
+      }
+    }
     result.status = .done
     result.number = request.initial
     result.version = draft.version ?? 0

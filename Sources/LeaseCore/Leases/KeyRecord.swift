@@ -1,6 +1,11 @@
 /// One lease, given to one holder; or what is remembered of it after a delete voided it.
 struct Grant {
-  enum Kind: UInt8 { case reader, refresh, writer, voided }
+  enum Kind: UInt8 {
+    case reader, refresh, writer
+    /// A plain get that missed where gets are coalesced: a mark that nobody knows the token of, and that keeps no write out.
+    case filler
+    case voided
+  }
 
   var next: UnsafeMutablePointer<Grant>?
   var token: UInt64
@@ -13,7 +18,7 @@ struct Grant {
 }
 
 /// What a key owes, and what is remembered of it while nobody holds it. The key's bytes follow the struct.
-/// Invariant: in its table's chain and, while `deadlineMs` is not `.max`, in the deadline heap at `heapIndex`; removed as soon as nothing in it is of use.
+/// Invariant: while somebody waits there is a live lease or a grant interval to wait for; in its table's chain and, while `deadlineMs` is not `.max`, in the deadline heap at `heapIndex`; removed as soon as nothing in it is of use.
 struct KeyRecord {
   /// What readers without a value are told meanwhile.
   enum Outcome: UInt8 { case none, failed, passed }
@@ -35,6 +40,9 @@ struct KeyRecord {
   let keyCount: UInt8
   var outcome = Outcome.none
   var heapIndex: Int32 = -1
+  /// Who waits for the key, by worker.
+  var lanes: LanePointer?
+  var waiterCount: UInt32 = 0
 
   init(hash: UInt64, keyCount: Int) {
     self.hash = hash
@@ -74,6 +82,13 @@ extension UnsafeMutablePointer<KeyRecord> {
   var liveGrants: Int {
     var count = 0
     eachGrant { if $0.pointee.kind != .voided { count += 1 } }
+    return count
+  }
+
+  /// The live ones that somebody asked for: they keep guarded writes out, and their end is what a delete reports.
+  var liveLeases: Int {
+    var count = 0
+    eachGrant { if $0.pointee.kind != .voided, $0.pointee.kind != .filler { count += 1 } }
     return count
   }
 

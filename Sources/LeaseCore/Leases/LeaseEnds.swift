@@ -24,6 +24,7 @@ extension PartitionState {
 
   /// After every change of a record: its deadline anew, or its end when nothing in it is of use.
   mutating func refresh(_ record: RecordPointer) -> RecordPointer? {
+    if record.pointee.lanes != nil { promoteWaiters(record) }
     let earliestMs = record.earliestMs
     if earliestMs == .max {
       shared.recordCount.wrappingSubtract(1, ordering: .relaxed)
@@ -57,7 +58,9 @@ extension PartitionState {
   }
 
   /// A value was written (by fill, CAS or plain write): every other lease ends, nothing voided is remembered, the key is clean.
-  mutating func endByWrite(_ record: RecordPointer) {
+  /// `written`: as its waiters are told.
+  mutating func endByWrite(_ record: RecordPointer, _ written: ReadResult) {
+    answerWaiters(record, written)
     while let grant = record.pointee.grants {
       end(grant, of: record)
     }
@@ -75,6 +78,10 @@ extension PartitionState {
     while let current = grant {
       grant = current.pointee.next
       guard current.pointee.kind != .voided else { continue }
+      if current.pointee.kind == .filler {
+        end(current, of: record)
+        continue
+      }
       had = true
       counters.leaseVoids += 1
       if remember, current.pointee.kind != .writer, record.voidedGrants < LeaseSettings.mostVoidedTokens {
@@ -85,6 +92,36 @@ extension PartitionState {
       }
     }
     return had
+  }
+
+  /// What waiters are told of a value.
+  func told(_ found: Found) -> ReadResult {
+    var result = ReadResult()
+    result.status = .hit
+    view(found, into: &result.item)
+    return result
+  }
+
+  /// What readers and waiters are told of a fill that failed.
+  func failure(_ record: RecordPointer) -> ReadResult {
+    var result = ReadResult()
+    result.status = .failed
+    result.messageBytes = UnsafeRawPointer(record.pointee.message)
+    result.messageCount = Int(record.pointee.messageCount)
+    result.remainingMs = record.pointee.outcomeUntilMs - nowMs
+    return result
+  }
+
+  /// flush_all: every lease is void, and the failures and passes are forgotten. Who waits goes on waiting; one is promoted.
+  mutating func voidEverything() {
+    for record in leases.allRecords() {
+      while let grant = record.pointee.grants { end(grant, of: record) }
+      clearOutcome(record)
+      record.pointee.staleUntilMs = 0
+      record.pointee.staleToken = 0
+      if record.pointee.lanes == nil { record.pointee.nextGrantMs = 0 }
+      _ = refresh(record)
+    }
   }
 
   // MARK: Commands
@@ -135,6 +172,7 @@ extension PartitionState {
     record.pointee.outcome = .failed
     record.pointee.outcomeUntilMs = nowMs + min(forMs, LeaseSettings.longestLeaseMs)
     leases.setMessage(record, message)
+    answerWaiters(record, failure(record))
     if forMs == 0 { clearOutcome(record) }
     _ = refresh(record)
     counters.leaseFails += 1
@@ -154,6 +192,10 @@ extension PartitionState {
       record.pointee.staleUntilMs = 0
       record.pointee.staleToken = 0
     }
+    var told = ReadResult()
+    told.status = .passed
+    told.remainingMs = min(forMs, LeaseSettings.longestLeaseMs)
+    answerWaiters(record, told)
     _ = refresh(record)
     counters.leasePasses += 1
     return true
@@ -167,12 +209,17 @@ extension PartitionState {
     draft.version = nil
     draft.setExpiry(expiry, graceMs: found.item.graceMs(found.header))
     if draft.goneMs <= nowMs {
+      // Waiters get even what is over by now.
+      var kept = told(found)
+      kept.item.expiry = expiry
+      kept.item.version = takeNumber()
+      answerWaiters(record, kept)
       remove(found, hash: key.hash)
     } else if put(key, draft, .existing) == nil {
       return false
     }
     counters.leaseKeeps += 1
-    endByWrite(record)
+    endByWrite(record, find(key).map { told($0) } ?? ReadResult())
     return true
   }
 

@@ -63,6 +63,7 @@ struct LeaseTable {
   }
 
   mutating func remove(_ record: RecordPointer) {
+    assert(record.pointee.lanes == nil, "its waiters would never be answered")
     setDeadline(record, .max)
     setMessage(record, nil)
     let chain = Int(truncatingIfNeeded: record.pointee.hash >> 16) & chainMask
@@ -77,7 +78,20 @@ struct LeaseTable {
     cells.give(UnsafeMutableRawPointer(record), MemoryLayout<KeyRecord>.size + Int(record.pointee.keyCount))
   }
 
-  /// Forgets every record.
+  func allRecords() -> [RecordPointer] {
+    var records: [RecordPointer] = []
+    records.reserveCapacity(count)
+    for chain in 0...chainMask {
+      var record = chains[chain]
+      while let current = record {
+        records.append(current)
+        record = current.pointee.next
+      }
+    }
+    return records
+  }
+
+  /// Forgets every record; nobody waits any more.
   mutating func removeAll(counter shared: SharedState) {
     for chain in 0...chainMask {
       while let record = chains[chain] {

@@ -194,7 +194,7 @@ extension PartitionState {
     }
   }
 
-  /// An answer without a value. Waiting readers will be parked here.
+  /// An answer without a value; who would rather wait asks `park`.
   private func tell(_ answer: Answer, _ record: RecordPointer?, _ options: ReadOptions, _ result: inout ReadResult) {
     switch answer {
     case .granted(let token):
@@ -209,10 +209,7 @@ extension PartitionState {
       if let record, record.lastDeadlineMs > nowMs { result.remainingMs = record.lastDeadlineMs - nowMs }
     case .failed:
       guard options.knowsLeases || options.kind == .lease, let record else { return }
-      result.status = .failed
-      result.messageBytes = UnsafeRawPointer(record.pointee.message)
-      result.messageCount = Int(record.pointee.messageCount)
-      result.remainingMs = record.pointee.outcomeUntilMs - nowMs
+      result = failure(record)
     case .passed:
       result.status = .passed
       if let record, record.pointee.outcome == .passed { result.remainingMs = record.pointee.outcomeUntilMs - nowMs }
@@ -268,15 +265,27 @@ extension PartitionState {
       counters.leaseTableFull += 1
       return nil
     }
+    let token = giveLease(record, kind, lengthMs: lengthMs, holderID: holderID, settings(for: key))
+    _ = refresh(record)
+    return token
+  }
+
+  /// Hands a new token out, whatever the limit; `refresh` is the caller's.
+  mutating func giveLease(
+    _ record: RecordPointer, _ kind: Grant.Kind, lengthMs: UInt64, holderID: UInt64, _ settings: LeaseSettings
+  ) -> UInt64 {
     let token = takeNumber()
     shared.leaseCount.wrappingAdd(1, ordering: .relaxed)
     leases.addGrant(
       Grant(token: token, deadlineMs: nowMs + max(lengthMs, 1), sinceMs: nowMs, holderID: holderID, kind: kind), to: record)
-    if leases.settings.grantIntervalMs > 0 { record.pointee.nextGrantMs = nowMs + leases.settings.grantIntervalMs }
-    _ = refresh(record)
-    counters.leaseGrants += 1
+    if settings.grantIntervalMs > 0 { record.pointee.nextGrantMs = nowMs + settings.grantIntervalMs }
+    if kind == .filler { counters.coalescedFetches += 1 } else { counters.leaseGrants += 1 }
     return token
   }
+
+  /// The lease rules' numbers for a key.
+  func settings(for key: CacheKey) -> LeaseSettings { leases.settings }
+  func settings(of record: RecordPointer) -> LeaseSettings { leases.settings }
 
   /// The key's record, made if need be and if there is room; the item is told that there is one.
   mutating func record(for key: CacheKey, _ look: Look) -> RecordPointer? {

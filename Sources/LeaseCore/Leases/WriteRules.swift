@@ -129,7 +129,7 @@ extension PartitionState {
       counters.plainWritesRefused += 1
       return .refuse(.tokenRequired)
     case .guarded:
-      if let record = look.record, record.liveGrants > 0 {
+      if let record = look.record, record.liveLeases > 0 {
         counters.plainWritesRefused += 1
         return .refuse(.notStored)
       }
@@ -157,7 +157,7 @@ extension PartitionState {
       result.status = .stored
       result.version = request.explicitVersion ?? takeNumber()
       result.count = request.large?.count ?? request.count
-      if let record = look.record { endByWrite(record) }
+      if let record = look.record { endByWrite(record, told(request, result)) }
       return
     }
     var draft = Draft()
@@ -190,7 +190,20 @@ extension PartitionState {
     result.version = version
     result.tookLarge = request.large != nil
     result.count = request.large?.count ?? request.count
-    if !keepsLeases, let record = look.record { endByWrite(record) }
+    if !keepsLeases, let record = look.record { endByWrite(record, told(request, result)) }
+  }
+
+  /// What waiters are told of a write: the value itself, whatever has become of it in the store.
+  private func told(_ request: StoreRequest, _ stored: StoreResult) -> ReadResult {
+    var result = ReadResult()
+    result.status = .hit
+    result.item.value = request.value
+    result.item.large = request.large
+    result.item.count = stored.count
+    result.item.clientFlags = request.clientFlags
+    result.item.version = stored.version
+    result.item.expiry = request.expiry
+    return result
   }
 
   private func isSmallEnough(_ request: StoreRequest) -> Bool {
@@ -264,7 +277,8 @@ extension PartitionState {
     result.status = .stored
     result.version = version
     result.count = total
-    if let record = look.record { endByWrite(record) }
+    guard let record = look.record else { return }
+    endByWrite(record, find(key).map { told($0) } ?? ReadResult())
   }
 
   private func join(

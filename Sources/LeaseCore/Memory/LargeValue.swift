@@ -5,7 +5,8 @@ struct LargeHeader: ~Copyable {
   let references = Atomic<Int>(1)
   let count: Int
   let mappedBytes: Int
-  let budget: Unmanaged<MemoryBudget>
+  /// Nil: on the heap, for waiters only.
+  let budget: Unmanaged<MemoryBudget>?
   /// In the partition's queue of large values, under its lock; then in the budget's list of dropped ones.
   var next: UnsafeMutablePointer<LargeHeader>?
   var previous: UnsafeMutablePointer<LargeHeader>?
@@ -13,10 +14,10 @@ struct LargeHeader: ~Copyable {
   var hash: UInt64 = 0
   var sequence: UInt64 = 0
 
-  init(count: Int, mappedBytes: Int, budget: MemoryBudget) {
+  init(count: Int, mappedBytes: Int, budget: MemoryBudget?) {
     self.count = count
     self.mappedBytes = mappedBytes
-    self.budget = Unmanaged.passUnretained(budget)
+    self.budget = budget.map { Unmanaged.passUnretained($0) }
   }
 }
 
@@ -40,6 +41,13 @@ public struct LargeValue: @unchecked Sendable {
     header.initialize(to: LargeHeader(count: count, mappedBytes: mappedBytes, budget: budget))
   }
 
+  /// A copy for waiters, of a value that is not large to the store: not under `-m`, gone when the last of them has it.
+  init(outsideBudget count: Int) {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: Self.headerBytes + count, alignment: 64)
+    header = memory.bindMemory(to: LargeHeader.self, capacity: 1)
+    header.initialize(to: LargeHeader(count: count, mappedBytes: 0, budget: nil))
+  }
+
   public var bytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(header) + Self.headerBytes }
   public var count: Int { header.pointee.count }
   var mappedBytes: Int { header.pointee.mappedBytes }
@@ -50,7 +58,10 @@ public struct LargeValue: @unchecked Sendable {
   public func release() {
     guard header.pointee.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     let mappedBytes = header.pointee.mappedBytes
-    let budget = header.pointee.budget
+    guard let budget = header.pointee.budget else {
+      header.deinitialize(count: 1)
+      return UnsafeMutableRawPointer(header).deallocate()
+    }
     header.deinitialize(count: 1)
     unmapMemory(UnsafeMutableRawPointer(header), bytes: mappedBytes)
     budget.takeUnretainedValue().release(bytes: mappedBytes)

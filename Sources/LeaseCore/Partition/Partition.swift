@@ -20,7 +20,30 @@ public struct Partition: @unchecked Sendable {
   }
 
   public func lock() { pthread_mutex_lock(mutex) }
-  public func unlock() { pthread_mutex_unlock(mutex) }
+
+  /// Whom this concerns is told after the lock is free again: telling takes system calls.
+  public func unlock() {
+    if state.pointee.hasNews { return unlockAndTell() }
+    pthread_mutex_unlock(mutex)
+  }
+
+  @inline(never)
+  private func unlockAndTell() {
+    let number = state.pointee.number
+    let shared = state.pointee.shared
+    var lanes = state.pointee.firedLanes
+    let deadlineMs = state.pointee.earlierDeadlineMs
+    state.pointee.firedLanes = nil
+    state.pointee.earlierDeadlineMs = .max
+    state.pointee.hasNews = false
+    pthread_mutex_unlock(mutex)
+    if deadlineMs != .max { shared.onEarlierDeadline?(number, deadlineMs) }
+    while let lane = lanes {
+      lanes = lane.pointee.next
+      lane.pointee.next = nil
+      shared.onAnswer?(FiredLane(lane))
+    }
+  }
 
   /// The common path: a fresh value, counted as get hit or miss, access noted. False: a miss for a classic reader. O(1).
   public func readFresh(_ key: CacheKey, nowMs: Milliseconds, into item: inout ItemView) -> Bool {
@@ -111,6 +134,27 @@ public struct Partition: @unchecked Sendable {
     return grant.pointee.deadlineMs > nowMs
   }
 
+  // MARK: Waiting
+
+  /// Right after a `read` that found the key owed, under the same lock: the reader waits, for so long at most, until the store answers it by
+  /// `Store.onAnswer`. False: too many wait already, or there is nothing to wait for. O(workers).
+  public func park(_ key: CacheKey, nowMs: Milliseconds, _ waiter: WaiterPointer, waitMs: UInt64) -> Bool {
+    state.pointee.begin(nowMs)
+    return state.pointee.park(key, waiter, waitMs: waitMs)
+  }
+
+  /// The waiter leaves, and `result` says what it is told. False: it was answered already, and is its worker's to find in its lane. O(1).
+  public func endWait(_ waiter: WaiterPointer, nowMs: Milliseconds, _ end: WaitEnd, into result: inout ReadResult) -> Bool {
+    state.pointee.begin(nowMs)
+    return state.pointee.endWait(waiter, end, into: &result)
+  }
+
+  /// Where gets are coalesced: what a reader without lease options that missed is to do.
+  public func joinFetch(_ key: CacheKey, nowMs: Milliseconds, holderID: UInt64) -> FetchRole {
+    state.pointee.begin(nowMs)
+    return state.pointee.joinFetch(key, holderID: holderID)
+  }
+
   // MARK: Looking without touching
 
   /// Without counting or access: for `me`, `metaget`.
@@ -141,7 +185,7 @@ public struct Partition: @unchecked Sendable {
   public func flush(nowMs: Milliseconds) {
     state.pointee.begin(nowMs)
     state.pointee.dropAllItems()
-    state.pointee.leases.removeAll(counter: state.pointee.shared)
+    state.pointee.voidEverything()
   }
 
   /// Gives memory back until the budget is met, after its limit was lowered. False: nothing left to give.

@@ -48,6 +48,11 @@ struct PartitionState: ~Copyable {
   var spareMemory: UnsafeMutableRawPointer
 
   var leases: LeaseTable
+  var nextWaiterSequence: UInt64 = 0
+  // What `unlock` tells others: lanes to be answered, and an earlier time for `maintain`.
+  var hasNews = false
+  var firedLanes: LanePointer?
+  var earlierDeadlineMs: Milliseconds = .max
   var dice: Dice
   /// The block of numbers that tokens and stored versions come from.
   var nextNumber: UInt64 = 0
@@ -122,7 +127,8 @@ struct PartitionState: ~Copyable {
   mutating func planMaintenance(atMs: Milliseconds) {
     if atMs < nextMaintenanceMs {
       nextMaintenanceMs = atMs
-      shared.onEarlierDeadline?(number, atMs)
+      earlierDeadlineMs = atMs
+      hasNews = true
     }
   }
 }
