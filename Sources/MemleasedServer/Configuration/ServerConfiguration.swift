@@ -41,6 +41,18 @@ public struct ServerConfiguration: Sendable {
   public var staleWindowMs: UInt64 = 10_000
   public var grantIntervalMs: UInt64 = 0
   public var maxLeases = 1_000_000
+  public var holders = 1
+  /// How long a value may be shown as stale past its expiry, when its write does not say.
+  public var graceMs: UInt64 = 0
+  /// Readers that ask for a lease win one when less than this is left; 0: only when they say so.
+  public var refreshAheadMs: UInt64 = 0
+  /// Longer waits are cut to it.
+  public var longestWaitMs: UInt64 = 30_000
+  public var maxWaiters = 1_000_000
+  public var maxWaitersPerKey = 65_536
+  public var maxWaitersPerConnection = 65_536
+  /// How long a plain get waits for another's fetch; 0: it does not.
+  public var coalesceGetsMs: UInt64 = 0
   public var releasesOnDisconnect = true
 
   public init() {}

@@ -68,6 +68,11 @@ public struct Server {
     settings.staleWindowMs = configuration.staleWindowMs
     settings.grantIntervalMs = configuration.grantIntervalMs
     settings.maxLeases = configuration.maxLeases
+    settings.holders = configuration.holders
+    settings.longestWaitMs = configuration.longestWaitMs
+    settings.maxWaiters = configuration.maxWaiters
+    settings.maxWaitersPerKey = configuration.maxWaitersPerKey
+    settings.coalesceGetsMs = configuration.coalesceGetsMs
     var generator = SystemRandomNumberGenerator()
     settings.seed = generator.next()
     return settings
