@@ -29,6 +29,8 @@ public struct Counters: Sendable, BitwiseCopyable {
 public struct Usage: Sendable, BitwiseCopyable {
   public var items: UInt64 = 0, liveBytes: UInt64 = 0, segments: UInt64 = 0, indexBytes: UInt64 = 0, indexBuckets: UInt64 = 0
   public var leases: UInt64 = 0, leaseRecords: UInt64 = 0, leaseBytes: UInt64 = 0, largeValues: UInt64 = 0, largeBytes: UInt64 = 0
+  /// Readers that wait.
+  public var waiters: UInt64 = 0
   /// Partitions whose index is moving to a larger table.
   public var growingIndexes: UInt64 = 0
   public var isIndexGrowing: Bool { growingIndexes > 0 }

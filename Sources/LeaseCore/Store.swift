@@ -167,6 +167,9 @@ public final class Store: Sendable {
   /// Called after a partition was unlocked, once for each lane of waiters that was answered meanwhile. Set it before the first request.
   public func onAnswer(_ body: @escaping @Sendable (FiredLane) -> Void) { shared.onAnswer = body }
 
+  /// Whether a plain get may have to wait for another's fetch.
+  public var coalescesGets: Bool { configuration.coalesceGetsMs > 0 }
+
   /// Readers that wait now.
   public var waiterCount: Int { shared.waiterCount.load(ordering: .relaxed) }
 

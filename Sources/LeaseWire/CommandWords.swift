@@ -17,6 +17,7 @@ extension RequestParser {
     case UInt8(ascii: "d"): return .metaDelete
     case UInt8(ascii: "a"): return .metaArithmetic
     case UInt8(ascii: "n"): return .metaNoop
+    case UInt8(ascii: "x"): return .metaCancel
     case UInt8(ascii: "e"): return .metaDebug
     default: return .unknown
     }

@@ -9,7 +9,7 @@ public enum Command: UInt8, Sendable {
   // Leases.
   case leaseSet, leaseExtend, leaseRelease, leaseFail, leasePass, leaseKeep, leaseHold
   // Meta.
-  case metaNoop, metaGet, metaSet, metaDelete, metaArithmetic, metaDebug
+  case metaNoop, metaCancel, metaGet, metaSet, metaDelete, metaArithmetic, metaDebug
   // Everything else: the rest of the line is the handler's to read.
   case flushAll, version, verbosity, quit, shutdown, cacheMemlimit, stats, lruCrawler, lru, slabs, watch, metaget
 

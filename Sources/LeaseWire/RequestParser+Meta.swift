@@ -49,6 +49,15 @@ extension RequestParser {
     if let flag = cursor.next(), flag.equals("b"), takeFlag(flag, &request) != .none { request.error = .badLine }
   }
 
+  /// `mx <opaque>`: the opaque is the request's key.
+  func parseMetaCancel(_ cursor: inout LineCursor, _ request: inout Request) {
+    guard let opaque = cursor.next(), opaque.count < WireLimits.opaqueBytes, cursor.next() == nil else {
+      request.error = .badLine
+      return
+    }
+    request.key = opaque
+  }
+
   /// One flag of any meta command: memcached takes each with every command. Sets what it means.
   private func takeFlag(_ flag: Token, _ request: inout Request) -> WireError {
     let letter = flag.first

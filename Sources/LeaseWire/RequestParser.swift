@@ -26,6 +26,8 @@ public struct RequestParser {
       parseStorage(&cursor, &request)
     case .metaGet, .metaDelete, .metaArithmetic, .metaSet:
       parseMeta(&cursor, &request)
+    case .metaCancel:
+      parseMetaCancel(&cursor, &request)
     case .metaDebug:
       parseMetaDebug(&cursor, &request)
     case .incr, .decr, .touch, .delete:
@@ -48,7 +50,7 @@ public struct RequestParser {
 
   private func isMeta(_ command: Command) -> Bool {
     switch command {
-    case .metaGet, .metaSet, .metaDelete, .metaArithmetic, .metaDebug, .metaNoop: true
+    case .metaGet, .metaSet, .metaDelete, .metaArithmetic, .metaDebug, .metaNoop, .metaCancel: true
     default: false
     }
   }

@@ -74,6 +74,7 @@ extension PartitionState {
     usage.leases = UInt64(leases.grants - leases.voidedGrants)
     usage.leaseRecords = UInt64(leases.count)
     usage.leaseBytes = UInt64(leases.memoryBytes)
+    usage.waiters = UInt64(waiters)
     usage.largeValues = UInt64(largeValues)
     usage.largeBytes = UInt64(largeBytes)
     return usage

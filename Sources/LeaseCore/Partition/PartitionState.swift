@@ -48,6 +48,8 @@ struct PartitionState: ~Copyable {
   var spareMemory: UnsafeMutableRawPointer
 
   var leases: LeaseTable
+  /// Readers that wait here now.
+  var waiters = 0
   var nextWaiterSequence: UInt64 = 0
   // What `unlock` tells others: lanes to be answered, and an earlier time for `maintain`.
   var hasNews = false

@@ -16,6 +16,7 @@ extension PartitionState {
       return false
     }
     shared.waiterCount.wrappingAdd(1, ordering: .relaxed)
+    waiters += 1
     waiter.pointee.deadlineMs = nowMs + waitMs
     waiter.pointee.sequence = nextWaiterSequence
     nextWaiterSequence += 1
@@ -62,10 +63,11 @@ extension PartitionState {
     return true
   }
 
-  private func takeOut(_ waiter: WaiterPointer, of lane: LanePointer, _ record: RecordPointer) {
+  private mutating func takeOut(_ waiter: WaiterPointer, of lane: LanePointer, _ record: RecordPointer) {
     lane.unlink(waiter)
     record.pointee.waiterCount -= 1
     shared.waiterCount.wrappingSubtract(1, ordering: .relaxed)
+    waiters -= 1
     if lane.pointee.first == nil { removeLane(lane, record) }
   }
 
@@ -97,6 +99,7 @@ extension PartitionState {
       fire(lane, outcome)
     }
     shared.waiterCount.wrappingSubtract(Int(count), ordering: .relaxed)
+    waiters -= Int(count)
     record.pointee.waiterCount = 0
   }
 

@@ -62,6 +62,7 @@ public struct FiredLane: @unchecked Sendable {
 
   /// What all of its waiters are told.
   public var outcome: WaitOutcome? { lane.pointee.outcome }
+  public var worker: Int { lane.pointee.worker }
 
   /// The next waiter to answer; nil: none is left, `free` the lane. O(1).
   public func takeFirst() -> WaiterPointer? {

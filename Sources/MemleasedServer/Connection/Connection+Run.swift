@@ -14,6 +14,8 @@ enum ExecutionOutcome {
   case needsMore
   /// Too much is unsent: the rest waits until the client has read.
   case blocked
+  /// A request waits in the store: the rest waits until it is answered.
+  case parked
   /// Enough for this turn: other connections first.
   case yields
   /// `quit`, or an error after which the stream makes no sense: send what there is, then close.
@@ -103,9 +105,11 @@ extension UnsafeMutablePointer where Pointee == Connection {
     let worker = pointee.worker
     var position = start
     pointee.neededBytes = 0
-    let outcome = worker.withStore { store in
+    let outcome = worker.withStore { store -> ExecutionOutcome in
+      if pointee.deferredCount > 0, !worker.writeDeferred(self, store) { return .broken }
       let outcome = worker.execute(self, &position, end, store)
       store.drainDropped()
+      if outcome != .broken, pointee.deferredCount > 0, !worker.writeDeferred(self, store) { return .broken }
       return outcome
     }
     if outcome == .broken {
@@ -134,6 +138,8 @@ extension UnsafeMutablePointer where Pointee == Connection {
     } else if pointee.isBlocked {
       stopReading()
       note(.writing)
+    } else if outcome == .parked {
+      if unexecutedBytes >= ConnectionLimits.parkedInputBytes { hearEnd() }
     } else if outcome == .yields {
       pointee.isYielding = true
       worker.pointee.counters.pointee.connectionYields.bump()
@@ -157,6 +163,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
     case .watching: note(.watching)
     case .dump: note(.writing)
     case .manyKeys: note(.reading)
+    case .parked, .awaitKeys: note(.parked)
     case .line: note(unexecutedBytes == 0 ? .waiting : .reading)
     }
   }
@@ -169,6 +176,61 @@ extension UnsafeMutablePointer where Pointee == Connection {
     EventLoop.remove(pointee.readEvent)
   }
 
+  private func startReading() {
+    guard !pointee.isReading, !pointee.isBlocked, !pointee.isClosing else { return }
+    if pointee.isHearingEnd { listen(onlyForEnd: false) }
+    pointee.isReading = EventLoop.add(pointee.readEvent)
+  }
+
+  /// Nothing more is read before the waiting request is answered, but a client that goes away is noticed.
+  private func hearEnd() {
+    stopReading()
+    if !pointee.isHearingEnd { listen(onlyForEnd: true) }
+    EventLoop.add(pointee.readEvent)
+  }
+
+  private func listen(onlyForEnd: Bool) {
+    let worker = pointee.worker
+    pointee.isHearingEnd = onlyForEnd
+    EventLoop.remove(pointee.readEvent)
+    if onlyForEnd {
+      worker.pointee.loop.assign(pointee.readEvent, fd: pointee.fd, LoopInterest.end | LoopInterest.persist, self) { _, _, context in
+        context?.assumingMemoryBound(to: Connection.self).ended()
+      }
+    } else {
+      worker.pointee.loop.assign(pointee.readEvent, fd: pointee.fd, LoopInterest.read | LoopInterest.persist, self) { _, _, context in
+        context?.assumingMemoryBound(to: Connection.self).readable()
+      }
+    }
+  }
+
+  private func ended() {
+    pointee.worker.readClock()
+    pointee.worker.close(self, .normal)
+  }
+
+  // MARK: Answers to parked requests
+
+  /// Answers are in the worker's output: send them.
+  func finishAnswer() {
+    let worker = pointee.worker
+    guard flush() else { return worker.close(self, .error) }
+    if pointee.pendingFirst == nil, pointee.isClosing { return worker.close(self, .normal) }
+    if pointee.isBlocked {
+      stopReading()
+      note(.writing)
+    } else {
+      startReading()
+      notePhase()
+    }
+  }
+
+  /// As `finishAnswer`, and what waited behind the answered request is executed.
+  func resume() {
+    guard unexecutedBytes > 0 || pointee.deferredCount > 0 else { return finishAnswer() }
+    if executeInput(), pointee.phase != .parked, pointee.phase != .awaitKeys { startReading() }
+  }
+
   /// The kernel takes bytes again.
   func writable() {
     let worker = pointee.worker
@@ -177,10 +239,10 @@ extension UnsafeMutablePointer where Pointee == Connection {
     guard pointee.pendingFirst == nil else { return }
     if pointee.isClosing || (worker.pointee.isDraining && unexecutedBytes == 0) { return worker.close(self, .normal) }
     notePhase()
-    if !pointee.isReading { pointee.isReading = EventLoop.add(pointee.readEvent) }
+    startReading()
     if pointee.phase == .watching {
       worker.forwardWatched(self)
-    } else if unexecutedBytes > 0 || pointee.phase == .dump {
+    } else if unexecutedBytes > 0 || pointee.deferredCount > 0 || pointee.phase == .dump {
       _ = executeInput()
     }
   }

@@ -19,6 +19,10 @@ enum ConnectionPhase: UInt8 {
   case dump
   /// `watch`: what comes is not looked at.
   case watching
+  /// A request waits in the store and keeps its place: what comes is kept.
+  case parked
+  /// As `parked`, for keys of a `get`-like line that is read to its end.
+  case awaitKeys
 }
 
 /// A lease that this connection was granted.
@@ -80,6 +84,14 @@ struct Connection {
   var dump = DumpState()
   var watcher: Unmanaged<Watcher>?
 
+  /// Requests that wait in the store, the newest first; those of them whose answer could not be taken yet, and its bytes.
+  var parked: ParkedPointer?
+  var parkedCount = 0
+  var deferredCount = 0
+  var deferredBytes = 0
+  /// Too much came while a request waits: only the client's end is listened for.
+  var isHearingEnd = false
+
   var held: UnsafeMutablePointer<HeldLease>?
   var heldCount = 0
   var heldCapacity = 0
@@ -115,6 +127,8 @@ struct ManyKeys {
   var command = Command.get
   var exptime: Int32 = 0
   var keyCount = 0
+  /// Keys whose value another is fetching.
+  var waitingKeys = 0
   /// Where the line's replies start in the worker's output, while nothing of it was sent: an error takes them back. -1: too late.
   var outputMark = -1
 }
@@ -141,6 +155,10 @@ enum ConnectionLimits {
   /// Memory of a worker's connections (structures, unexecuted input, unsent output) above which it is overloaded: a value that needs memory
   /// of its connection is refused as busy, and whoever does not read at once waits.
   static let workerBytes = 256 << 20
+  /// What may come behind a request that waits before nothing more is read.
+  static let parkedInputBytes = 64 << 10
+  /// Answers that wait for a client to read what it was sent; above it the client is cut off.
+  static let deferredBytes = 8 << 20
   /// What an own input buffer takes beside what is needed.
   static let inputSlack = 16 << 10
   /// Leases that one connection is remembered to hold; further ones end at their deadline only.

@@ -7,6 +7,8 @@ enum Step {
   case next
   /// Not complete: more bytes must come.
   case more
+  /// A request waits in the store: those behind it wait, too.
+  case waits
   case closes
 }
 
@@ -17,6 +19,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     _ connection: ConnectionPointer, _ position: inout UnsafeRawPointer, _ end: UnsafeRawPointer, _ store: Store
   ) -> ExecutionOutcome {
     pointee.isObserved = withShared { $0.isObserved }
+    pointee.isCoalescing = store.coalescesGets
     var budget = pointee.requestsPerTurn
     while true {
       if pointee.output.isNearlyFull {
@@ -43,6 +46,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       switch step {
       case .next: continue
       case .more: return connection.pointee.phase == .dump ? .yields : .needsMore
+      case .waits: return .parked
       case .closes: return .closes
       }
     }
@@ -78,6 +82,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
     case .watching:
       position = end
       return .more
+    case .parked, .awaitKeys:
+      return .waits
     case .line:
       return .next
     }
@@ -128,7 +134,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     position = place
   }
 
-  /// Answers the group. When output is blocked on the way, `position` goes back to the first line that is not answered. False: broken.
+  /// Answers the group. When output is blocked or a request is parked on the way, `position` goes back to the first line that is not answered. False: broken.
   @inline(__always)
   private func answerGroup(_ connection: ConnectionPointer, _ position: inout UnsafeRawPointer, _ store: Store) -> Bool {
     let count = pointee.groupCount
@@ -141,21 +147,29 @@ extension UnsafeMutablePointer where Pointee == Worker {
       if pointee.output.isNearlyFull {
         guard connection.flush() else { return false }
         if connection.pointee.isBlocked {
-          position = group[index].key - (group[index].kind == .metaGet ? 3 : 4)
+          position = lineStart(group + index)
           return true
         }
       }
       switch group[index].kind {
-      case .get: answerGet(group + index, store)
+      case .get: answerGet(connection, group + index, store)
       case .metaGet: answerMetaGet(connection, group + index, store)
       case .set: answerSet(group + index, store)
+      }
+      if connection.pointee.phase != .line {
+        if index + 1 < count { position = lineStart(group + index + 1) }
+        return true
       }
     }
     return true
   }
 
+  private func lineStart(_ entry: UnsafeMutablePointer<BatchEntry>) -> UnsafeRawPointer {
+    entry.pointee.key - (entry.pointee.kind == .metaGet ? 3 : 4)
+  }
+
   @inline(__always)
-  private func answerGet(_ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
+  private func answerGet(_ connection: ConnectionPointer, _ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
     let key = CacheKey(bytes: entry.pointee.key, count: entry.pointee.keyCount, hash: entry.pointee.hash)
     let partition = store.partition(hash: key.hash)
     var item = ItemView()
@@ -164,10 +178,22 @@ extension UnsafeMutablePointer where Pointee == Worker {
     if partition.readFresh(key, nowMs: pointee.nowMs, into: &item) {
       writer.valueLine(Token(start: key.bytes, count: key.count), clientFlags: item.clientFlags, count: item.count, version: nil)
       pointee.output.value(item, &writer)
+    } else if pointee.isCoalescing {
+      return missCoalesced(connection, key, partition, store)
     }
     partition.unlock()
     writer.end()
     pointee.output.take(writer)
+  }
+
+  /// A plain `get` of one key that missed, where gets are coalesced. The partition is locked, and unlocked here.
+  @inline(never)
+  private func missCoalesced(_ connection: ConnectionPointer, _ key: CacheKey, _ partition: Partition, _ store: Store) {
+    connection.pointee.many = ManyKeys(keyCount: 1)
+    let token = joinFetch(connection, key, partition)
+    partition.unlock()
+    if token != 0 { connection.hold(hash: key.hash, token: token, store: store, nowMs: pointee.nowMs) }
+    if connection.pointee.many.waitingKeys > 0 { connection.pointee.phase = .awaitKeys } else { endKeys(connection) }
   }
 
   /// `mg <key> v`.
@@ -188,6 +214,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     }
     partition.unlock()
     pointee.request.pointee = Request()
+    pointee.line = Token(start: key.bytes - 3, count: key.count + 5)
     pointee.request.pointee.command = .metaGet
     pointee.request.pointee.key = Token(start: key.bytes, count: key.count)
     pointee.request.pointee.flags.bits = MetaFlags.bit(UInt8(ascii: "v"))

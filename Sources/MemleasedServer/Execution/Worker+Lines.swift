@@ -21,6 +21,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       return isTooLong(connection, &position, end) ? .next : .more
     }
     if pointee.isObserved { observeLine(connection, position, end) }
+    pointee.line = Token(start: position, count: line.count)
     pointee.parser.parse(position, count: line.count, into: &request.pointee)
     let lineEnd = position + line.total
     if request.pointee.command.hasData {
@@ -64,7 +65,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
   private func refuse(_ request: UnsafeMutablePointer<Request>) {
     let error = request.pointee.error
     switch request.pointee.command {
-    case .metaGet, .metaSet, .metaDelete, .metaArithmetic, .metaDebug: refuse(error)
+    case .metaGet, .metaSet, .metaDelete, .metaArithmetic, .metaDebug, .metaCancel: refuse(error)
     default:
       if request.pointee.isQuiet, error != .unknownCommand {
         pointee.counters.pointee.refusedLines.bump()
@@ -92,6 +93,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
 
   private func runWithoutData(_ connection: ConnectionPointer, _ request: UnsafeMutablePointer<Request>, _ store: Store) -> Step {
     switch request.pointee.command {
+    case .metaCancel:
+      cancelParked(connection, request.pointee.key, store)
     case .metaGet, .metaDelete, .metaArithmetic, .metaDebug, .metaNoop:
       runMeta(connection, request, store)
     case .incr, .decr, .touch, .delete, .metaget:

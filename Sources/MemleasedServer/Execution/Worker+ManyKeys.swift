@@ -50,17 +50,16 @@ extension UnsafeMutablePointer where Pointee == Worker {
       answerKey(connection, group + index, store)
     }
     position = place
-    return finishKeys(connection, stop, &position, end)
+    return finishKeys(connection, stop, store)
   }
 
-  private func finishKeys(
-    _ connection: ConnectionPointer, _ stop: KeyStop, _ position: inout UnsafeRawPointer, _ end: UnsafeRawPointer
-  ) -> Step {
+  private func finishKeys(_ connection: ConnectionPointer, _ stop: KeyStop, _ store: Store) -> Step {
     switch stop {
     case .key: return .next
     case .incomplete: return .more
     case .invalid:
       // As memcached, the error replaces what the line has answered, if that is not sent yet.
+      if connection.pointee.many.waitingKeys > 0 { dropParked(connection, onlyKeys: true, store) }
       if connection.pointee.many.outputMark >= 0 { pointee.output.rewind(to: connection.pointee.many.outputMark) }
       refuse(.badLine)
       connection.pointee.phase = .swallowLine
@@ -69,13 +68,21 @@ extension UnsafeMutablePointer where Pointee == Worker {
       connection.pointee.phase = .line
       if connection.pointee.many.keyCount == 0 {
         refuse(.unknownCommand)
+      } else if connection.pointee.many.waitingKeys > 0 {
+        connection.pointee.phase = .awaitKeys
       } else {
-        var writer = pointee.output.writer
-        writer.end()
-        pointee.output.take(writer)
+        endKeys(connection)
       }
       return .next
     }
+  }
+
+  /// `END`, and the next line.
+  func endKeys(_ connection: ConnectionPointer) {
+    connection.pointee.phase = .line
+    var writer = pointee.output.writer
+    writer.end()
+    pointee.output.take(writer)
   }
 
   private enum KeyStop { case key, lineEnd, incomplete, invalid }
@@ -118,8 +125,14 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var item = ItemView()
     partition.lock()
     let isHit = partition.readFresh(key, nowMs: pointee.nowMs, into: &item)
-    if isHit { valueReply(key, item, withVersion: withVersion) }
+    var token: UInt64 = 0
+    if isHit {
+      valueReply(key, item, withVersion: withVersion)
+    } else if pointee.isCoalescing {
+      token = joinFetch(connection, key, partition)
+    }
     partition.unlock()
+    if token != 0 { connection.hold(hash: key.hash, token: token, store: store, nowMs: pointee.nowMs) }
     if pointee.isObserved { observeGet(connection, key, isHit: isHit, count: item.count) }
   }
 
@@ -131,12 +144,35 @@ extension UnsafeMutablePointer where Pointee == Worker {
     partition.lock()
     partition.read(key, nowMs: pointee.nowMs, options, into: &result)
     let isHit = result.status == .hit
-    if isHit { valueReply(key, result.item, withVersion: connection.pointee.many.command == .gats) }
+    var token: UInt64 = 0
+    if isHit {
+      valueReply(key, result.item, withVersion: connection.pointee.many.command == .gats)
+    } else if pointee.isCoalescing {
+      token = joinFetch(connection, key, partition)
+    }
     partition.unlock()
+    if token != 0 { connection.hold(hash: key.hash, token: token, store: store, nowMs: pointee.nowMs) }
     if pointee.isObserved { observeGet(connection, key, isHit: isHit, count: result.item.count) }
   }
 
-  private func valueReply(_ key: CacheKey, _ item: ItemView, withVersion: Bool) {
+  /// A key of a `get` missed where gets are coalesced: it waits for the one that fetches, or is the one. Returns the mark's token, to be held
+  /// after unlocking; 0: none.
+  func joinFetch(_ connection: ConnectionPointer, _ key: CacheKey, _ partition: Partition) -> UInt64 {
+    switch partition.joinFetch(key, nowMs: pointee.nowMs, holderID: connection.pointee.id) {
+    case .none: return 0
+    case .filler(let token): return token
+    case .waiter(let waitMs):
+      var options = ReadOptions()
+      options.holderID = connection.pointee.id
+      let line = Token(start: key.bytes, count: key.count)
+      if park(connection, key, partition, options, isPlain: true, waitMs: waitMs, .key, line: line, opaque: nil) {
+        connection.pointee.many.waitingKeys += 1
+      }
+      return 0
+    }
+  }
+
+  func valueReply(_ key: CacheKey, _ item: ItemView, withVersion: Bool) {
     var writer = pointee.output.writer
     writer.valueLine(
       Token(start: key.bytes, count: key.count), clientFlags: item.clientFlags, count: item.count,

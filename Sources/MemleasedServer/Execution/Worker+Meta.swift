@@ -33,13 +33,10 @@ extension UnsafeMutablePointer where Pointee == Worker {
     let options = readOptions(connection, request)
     let oldExpiry = options.touch == nil ? nil : expiryBeforeTouch(request, partition, key)
     partition.read(key, nowMs: pointee.nowMs, options, into: &result)
-    if result.status == .hotMiss, request.pointee.options.hasWait {
-      parkOrAnswer(connection, request, &result)
-    } else {
-      metaGetReply(request, &result, oldExpiry)
-    }
+    if result.status != .hit, parks(connection, key, partition, options, &result) { return partition.unlock() }
+    metaGetReply(request, &result, oldExpiry)
     partition.unlock()
-    if result.isWon { connection.hold(hash: key.hash, token: result.token, store: store, nowMs: pointee.nowMs) }
+    if result.isGrant { connection.hold(hash: key.hash, token: result.token, store: store, nowMs: pointee.nowMs) }
     if pointee.isObserved { observeRead(connection, key, result) }
   }
 
@@ -48,11 +45,43 @@ extension UnsafeMutablePointer where Pointee == Worker {
     MetaFlags.bit(UInt8(ascii: "T")) | MetaFlags.bit(UInt8(ascii: "R")) | MetaFlags.bit(UInt8(ascii: "u"))
   }
 
-  /// A request with `Lw` that finds another holder. This is where it would be parked; so far it is answered at once, as a hot miss.
-  private func parkOrAnswer(
-    _ connection: ConnectionPointer, _ request: UnsafeMutablePointer<Request>, _ result: inout ReadResult
-  ) {
-    metaGetReply(request, &result, nil)
+  /// A request with `Lw` that finds another holder waits, and so does one without lease options where gets are coalesced. The partition is
+  /// locked. False: it is to be answered now.
+  private func parks(
+    _ connection: ConnectionPointer, _ key: CacheKey, _ partition: Partition, _ options: ReadOptions, _ result: inout ReadResult
+  ) -> Bool {
+    let request = pointee.request
+    var waitMs = request.pointee.options.waitMs
+    let isPlain = !request.pointee.options.hasWait
+    if isPlain {
+      guard pointee.isCoalescing, !options.knowsLeases else { return false }
+      switch partition.joinFetch(key, nowMs: pointee.nowMs, holderID: options.holderID) {
+      case .none: return false
+      case .filler(let token):
+        result.token = token
+        return false
+      case .waiter(let coalesceMs): waitMs = coalesceMs
+      }
+    } else if result.status != .hotMiss, result.status != .passed {
+      return false
+    }
+    let opaque = opaque(request)
+    guard
+      park(
+        connection, key, partition, options, isPlain: isPlain, waitMs: waitMs, opaque == nil ? .inOrder : .outOfOrder,
+        line: pointee.line, opaque: opaque)
+    else { return false }
+    if opaque == nil { connection.pointee.phase = .parked }
+    return true
+  }
+
+  private func opaque(_ request: UnsafeMutablePointer<Request>) -> Token? {
+    guard request.pointee.flags.has("O") else { return nil }
+    var cursor = LineCursor(request.pointee.rest.start, count: request.pointee.rest.count)
+    while let flag = cursor.nextShort() {
+      if flag.first == UInt8(ascii: "O") { return flag.dropFirst() }
+    }
+    return nil
   }
 
   private func readOptions(_ connection: ConnectionPointer, _ request: UnsafeMutablePointer<Request>) -> ReadOptions {
@@ -88,7 +117,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     return partition.describe(key, nowMs: pointee.nowMs, into: &description) ? description.item.expiry : nil
   }
 
-  private func metaGetReply(_ request: UnsafeMutablePointer<Request>, _ result: inout ReadResult, _ oldExpiry: Expiry?) {
+  func metaGetReply(_ request: UnsafeMutablePointer<Request>, _ result: inout ReadResult, _ oldExpiry: Expiry?) {
     switch result.status {
     case .hit: hitReply(request, result, oldExpiry)
     case .granted, .hotMiss: stubReply(request, result)

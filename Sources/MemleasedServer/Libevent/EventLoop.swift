@@ -21,6 +21,8 @@ typealias LoopCallback = @convention(c) (_ fd: Int32, _ what: Int16, _ context: 
 enum LoopInterest {
   static let read = Int16(EV_READ)
   static let write = Int16(EV_WRITE)
+  /// The client has closed, even while unread bytes lie before that.
+  static let end = Int16(EV_CLOSED)
   static let timeout = Int16(EV_TIMEOUT)
   static let signal = Int16(EV_SIGNAL)
   static let persist = Int16(EV_PERSIST)

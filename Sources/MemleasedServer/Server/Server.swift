@@ -34,6 +34,7 @@ public struct Server {
     shared.setInboxes(inboxes)
     let count = inboxes.count
     store.onEarlierDeadline { partition, atMs in inboxes[partition % count].post(.deadline(partition: partition, atMs: atMs)) }
+    store.onAnswer { lane in inboxes[lane.worker].post(.answered(lane)) }
     guard let acceptor = Acceptor(shared: shared, listeners: start.listeners, inboxes: inboxes) else {
       return fail("cannot create an event loop")
     }

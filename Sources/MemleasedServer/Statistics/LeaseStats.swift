@@ -1,3 +1,5 @@
+import LeaseCore
+
 /// `stats leases`, and the lease part of `stats`.
 struct LeaseStats {
   let snapshot: ServerSnapshot
@@ -35,5 +37,23 @@ struct LeaseStats {
     reply.appendStat("plain_writes_refused", counters.plainWritesRefused)
     reply.appendStat("lease_table_full", counters.leaseTableFull)
     reply.appendStat("grants_delayed", counters.grantsDelayed)
+    appendWaits(to: &reply, counters)
+  }
+
+  private func appendWaits(to reply: inout [UInt8], _ counters: Counters) {
+    reply.appendStat("waiters", snapshot.usage.waiters)
+    reply.appendStat("waits_parked", counters.waitsParked)
+    reply.appendStat("waits_filled", counters.waitsFilled)
+    reply.appendStat("waits_failed", counters.waitsFailed)
+    reply.appendStat("waits_passed", counters.waitsPassed)
+    reply.appendStat("waits_promoted", counters.waitsPromoted)
+    reply.appendStat("waits_timed_out", counters.waitsTimedOut)
+    reply.appendStat("waits_cancelled", counters.waitsCancelled)
+    reply.appendStat("waits_disconnected", counters.waitsDisconnected)
+    reply.appendStat("waiters_refused_by_key", counters.waitersRefusedByKey)
+    reply.appendStat("waiters_refused_in_all", counters.waitersRefusedInAll)
+    reply.appendStat("waiters_refused_by_connection", snapshot.workers.waitersRefused)
+    reply.appendStat("slow_waiters_closed", snapshot.workers.slowWaitersClosed)
+    reply.appendStat("coalesced_fetches", counters.coalescedFetches)
   }
 }

@@ -23,6 +23,11 @@ public struct WorkerCounters: ~Copyable {
   /// Memory that failed to be allocated for a connection or a reply.
   public let allocationFailures = Atomic<UInt64>(0)
 
+  /// Requests that could not wait because their connection had too many that do.
+  public let waitersRefused = Atomic<UInt64>(0)
+  /// Connections closed because they left too many answers lying.
+  public let slowWaitersClosed = Atomic<UInt64>(0)
+
   public init() {}
 
   /// The numbers now. Each is exact; together they are not of one instant.
@@ -41,6 +46,8 @@ public struct WorkerCounters: ~Copyable {
     counts.busyReplies = busyReplies.load(ordering: .relaxed)
     counts.connectionBytes = connectionBytes.load(ordering: .relaxed)
     counts.allocationFailures = allocationFailures.load(ordering: .relaxed)
+    counts.waitersRefused = waitersRefused.load(ordering: .relaxed)
+    counts.slowWaitersClosed = slowWaitersClosed.load(ordering: .relaxed)
     return counts
   }
 }
@@ -51,6 +58,7 @@ public struct WorkerCounts: Sendable, Equatable {
   public var authCommands: UInt64 = 0, authErrors: UInt64 = 0, idleKicks: UInt64 = 0
   public var refusedLines: UInt64 = 0, overflowCloses: UInt64 = 0, flushCommands: UInt64 = 0, metaCommands: UInt64 = 0
   public var busyReplies: UInt64 = 0, connectionBytes: UInt64 = 0, allocationFailures: UInt64 = 0
+  public var waitersRefused: UInt64 = 0, slowWaitersClosed: UInt64 = 0
   public init() {}
 
   public static func += (sum: inout WorkerCounts, other: WorkerCounts) {
@@ -72,7 +80,7 @@ public struct WorkerCounts: Sendable, Equatable {
   private static var fields: [WritableKeyPath<WorkerCounts, UInt64>] {
     [
       \.bytesRead, \.bytesWritten, \.connectionYields, \.authCommands, \.authErrors, \.idleKicks, \.refusedLines, \.overflowCloses,
-      \.flushCommands, \.metaCommands, \.busyReplies, \.connectionBytes, \.allocationFailures,
+      \.flushCommands, \.metaCommands, \.busyReplies, \.connectionBytes, \.allocationFailures, \.waitersRefused, \.slowWaitersClosed,
     ]
   }
 }

@@ -16,6 +16,8 @@ enum WorkerMessage: Sendable {
   case deadline(partition: Int, atMs: Milliseconds)
   /// Empty everything at this time; 0 takes an earlier order back.
   case flush(atMs: Milliseconds)
+  /// Waiters of this worker were answered.
+  case answered(FiredLane)
   /// Lines wait for a watching connection.
   case watcherReady(connection: UInt64)
   /// The limit of the memory changed, or other work of a kind that any maintenance does.
@@ -23,7 +25,7 @@ enum WorkerMessage: Sendable {
 }
 
 /// Many producers, one consumer, woken by one descriptor however many messages wait.
-/// Bounded by what can be in it: connections (-c), partitions, watchers and a few orders.
+/// Bounded by what can be in it: connections (-c), partitions, waiters, watchers and a few orders.
 final class Inbox: Sendable {
   private let messages = Guarded<[WorkerMessage]>([])
   let readFD: Int32

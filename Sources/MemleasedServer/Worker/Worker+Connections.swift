@@ -55,6 +55,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     EventLoop.remove(connection.pointee.writeEvent)
     unlink(connection)
     withStore { store in
+      dropParked(connection, onlyKeys: false, store)
       connection.releaseHeldLeases(store: store, nowMs: pointee.nowMs)
       if let large = connection.pointee.largeWrite.value { large.release() }
     }
@@ -89,7 +90,13 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func drain() {
     guard !pointee.isDraining else { return }
     pointee.isDraining = true
+    while !pointee.firedLanes.isEmpty { answerLanes() }
     var node = pointee.connections
+    while let connection = node {
+      node = connection.pointee.next
+      if connection.pointee.parked != nil { withStore { endAllWaits(connection, $0) } }
+    }
+    node = pointee.connections
     while let connection = node {
       node = connection.pointee.next
       connection.readable(isLast: true)

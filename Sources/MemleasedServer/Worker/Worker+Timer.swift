@@ -5,6 +5,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func inboxReady() {
     readClock()
     for message in pointee.inbox.takeAll() { handle(message) }
+    answerLanes()
   }
 
   private func handle(_ message: WorkerMessage) {
@@ -13,6 +14,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
       if pointee.isDraining { refuse(fd) } else { open(fd) }
     case .deadline(let partition, let atMs):
       noteDeadline(partition: partition, atMs: atMs)
+    case .answered(let lane):
+      pointee.firedLanes.append(lane)
     case .flush(let atMs):
       pointee.flushAtMs = atMs == 0 ? .max : atMs
       scheduleTimer()
@@ -32,7 +35,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
 
   /// Sets the timer for the earliest thing there is to do, if that changed.
   func scheduleTimer() {
-    var earliest = min(pointee.flushAtMs, pointee.idleSweepAtMs, pointee.drainEndsAtMs)
+    var earliest = min(min(pointee.flushAtMs, pointee.idleSweepAtMs), min(pointee.drainEndsAtMs, pointee.waits.earliestMs))
     for slot in 0..<pointee.deadlineCount { earliest = min(earliest, pointee.deadlines[slot]) }
     guard earliest != pointee.timerAtMs else { return }
     pointee.timerAtMs = earliest
@@ -60,6 +63,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
         // At least a millisecond later, so that a deadline that cannot be met does not spin.
         pointee.deadlines[slot] = max(next, nowMs &+ 1)
       }
+      endDueWaits(store)
       store.drainDropped()
     }
     if pointee.idleSweepAtMs <= nowMs { closeIdle() }
@@ -96,7 +100,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var node = pointee.connections
     while let connection = node {
       node = connection.pointee.next
-      if connection.pointee.phase == .watching { continue }
+      if connection.pointee.phase == .watching || connection.pointee.parkedCount > 0 { continue }
       let last = connection.pointee.record.pointee.lastCommandSecond
       if nowSeconds &- min(nowSeconds, last) > seconds {
         pointee.counters.pointee.idleKicks.bump()

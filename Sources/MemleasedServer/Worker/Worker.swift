@@ -62,6 +62,23 @@ struct Worker {
   /// Somebody watches, or `stats detail` is on: every request takes the general way, which tells them. Read once per batch.
   var isObserved = false
 
+  /// Plain gets wait for another's fetch. Read once per batch.
+  var isCoalescing = false
+  let maxWaitersPerConnection: Int
+
+  // Requests that wait in the store.
+  var waits = WaiterHeap()
+  var opaques = OpaqueTable()
+  /// Lanes that were answered; those before `firedNext` are done.
+  var firedLanes: [FiredLane] = []
+  var firedNext = 0
+  static let answersPerTurn = 64
+  /// Whose answers are in the output, and whether requests wait behind them.
+  var answered: ConnectionPointer?
+  var resumes = false
+  /// The line that is being executed, without its end.
+  var line = Token(start: Request.nowhere, count: 0)
+
   /// Read once per batch.
   var nowMs: Milliseconds
   var connections: ConnectionPointer?
@@ -115,6 +132,7 @@ struct Worker {
     largestValueBytes = configuration.largestValueBytes
     releasesOnDisconnect = configuration.releasesOnDisconnect
     isMemcachedMode = configuration.isMemcachedMode
+    maxWaitersPerConnection = configuration.maxWaitersPerConnection
     nowMs = Clock.nowMs()
     let workers = max(1, configuration.workers)
     stride = workers
@@ -156,6 +174,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
     EventLoop.remove(pointee.inboxEvent)
     EventLoop.remove(pointee.timerEvent)
     while let connection = pointee.connections { close(connection, .shutdown) }
+    for lane in pointee.firedLanes[pointee.firedNext...] { lane.free() }
+    pointee.opaques.free()
     pointee.loop.free()
     pointee.inbox.close()
     pointee.inboxEvent.deinitialize(count: 2)

@@ -1,0 +1,160 @@
+import LeaseCore
+import LeaseWire
+
+/// Answers that come back through the inbox: a lane of waiters at a time, a bounded number of them in one turn of the loop.
+extension UnsafeMutablePointer where Pointee == Worker {
+  /// Goes on with the lanes that were answered; asks for another turn when some are left.
+  func answerLanes() {
+    guard !pointee.firedLanes.isEmpty else { return }
+    withStore { store in
+      var left = Worker.answersPerTurn
+      while left > 0, pointee.firedNext < pointee.firedLanes.count {
+        let lane = pointee.firedLanes[pointee.firedNext]
+        guard let outcome = lane.outcome, let waiter = lane.takeFirst() else {
+          lane.free()
+          pointee.firedNext += 1
+          continue
+        }
+        left -= 1
+        answer(ParkedPointer(waiter), outcome, store)
+      }
+      finishAnswers()
+      store.drainDropped()
+    }
+    if pointee.firedNext < pointee.firedLanes.count {
+      pointee.inbox.wake()
+    } else {
+      pointee.firedLanes.removeAll(keepingCapacity: pointee.firedLanes.count <= 1024)
+      pointee.firedNext = 0
+    }
+  }
+
+  private func answer(_ parked: ParkedPointer, _ outcome: WaitOutcome, _ store: Store) {
+    if canTake(parked) { answer(parked, outcome.result, store) } else { deferAnswer(parked, outcome) }
+  }
+
+  /// Not in the middle of another reply, and not behind more output than a client may leave unread.
+  private func canTake(_ parked: ParkedPointer) -> Bool {
+    !parked.pointee.connection.pointee.isBlocked && mayInterleave(parked)
+  }
+
+  private func mayInterleave(_ parked: ParkedPointer) -> Bool {
+    guard parked.pointee.kind == .outOfOrder else { return true }
+    switch parked.pointee.connection.pointee.phase {
+    case .manyKeys, .awaitKeys, .dump: return false
+    default: return true
+    }
+  }
+
+  /// Writes the reply. The connection may be closed on the way, and others' output sent.
+  func answer(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
+    let connection = parked.pointee.connection
+    turnOutput(to: connection)
+    write(parked, result, store)
+  }
+
+  /// Into the output, which is this connection's.
+  private func write(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
+    let connection = parked.pointee.connection
+    unlink(parked)
+    if result.isGrant { connection.hold(hash: parked.pointee.hash, token: result.token, store: store, nowMs: pointee.nowMs) }
+    switch parked.pointee.kind {
+    case .inOrder:
+      writeMeta(parked, result, store)
+      connection.pointee.phase = .line
+      pointee.resumes = true
+    case .outOfOrder: writeMeta(parked, result, store)
+    case .key: writeKey(parked, result, store)
+    }
+    parked.free()
+  }
+
+  private func writeMeta(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
+    let request = pointee.request
+    let line = parked.lineToken
+    pointee.parser.parse(line.start, count: line.count, into: &request.pointee)
+    let key = CacheKey(bytes: request.pointee.key.start, count: request.pointee.key.count, hash: parked.pointee.hash)
+    if result.status == .hit, !result.isStale, request.pointee.flags.has("T") { touch(key, request.pointee.exptime, store) }
+    var result = result
+    metaGetReply(request, &result, nil)
+    if pointee.isObserved { observeRead(parked.pointee.connection, key, result) }
+  }
+
+  private func writeKey(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
+    let connection = parked.pointee.connection
+    let command = connection.pointee.many.command
+    let key = CacheKey(bytes: UnsafeRawPointer(parked.line), count: Int(parked.pointee.lineCount), hash: parked.pointee.hash)
+    if result.status == .hit {
+      if command == .gat || command == .gats { touch(key, connection.pointee.many.exptime, store) }
+      valueReply(key, result.item, withVersion: command == .gets || command == .gats)
+    }
+    connection.pointee.many.waitingKeys -= 1
+    guard connection.pointee.phase == .awaitKeys, connection.pointee.many.waitingKeys == 0 else { return }
+    endKeys(connection)
+    pointee.resumes = true
+  }
+
+  /// `gat`, and `T`, mean the value that came.
+  private func touch(_ key: CacheKey, _ exptime: Int32, _ store: Store) {
+    let expiry = Clock.expiry(seconds: exptime, nowMs: pointee.nowMs)
+    _ = store.partition(hash: key.hash).locked { $0.touch(key, nowMs: pointee.nowMs, expiry) }
+  }
+
+  // MARK: Whose output it is
+
+  /// Answers to one connection that follow each other are sent together.
+  private func turnOutput(to connection: ConnectionPointer) {
+    if pointee.answered != connection { finishAnswers() }
+    pointee.answered = connection
+    if pointee.output.isNearlyFull, !connection.flush() { connection.pointee.isClosing = true }
+  }
+
+  /// Sends what was written for the last connection, and goes on with what waited behind its answer.
+  func finishAnswers() {
+    guard let connection = pointee.answered else { return }
+    let resumes = pointee.resumes
+    pointee.answered = nil
+    pointee.resumes = false
+    if resumes { connection.resume() } else { connection.finishAnswer() }
+  }
+
+  // MARK: Later
+
+  /// The answer stays with its request until the connection can take it. A client that leaves too much lying is cut off.
+  private func deferAnswer(_ parked: ParkedPointer, _ outcome: WaitOutcome) {
+    let connection = parked.pointee.connection
+    pointee.waits.remove(parked.waiter)
+    parked.pointee.deferred = outcome
+    connection.pointee.deferredCount += 1
+    connection.pointee.deferredBytes += outcome.result.item.count + outcome.result.messageCount
+    guard connection.pointee.deferredBytes > ConnectionLimits.deferredBytes || pointee.isOverloaded else { return }
+    pointee.counters.pointee.slowWaitersClosed.bump()
+    if pointee.answered == connection {
+      pointee.answered = nil
+      pointee.output.clear()
+    }
+    close(connection, .error)
+  }
+
+  /// The connection can take answers again. They come in no order of their own. The output is the connection's.
+  func writeDeferred(_ connection: ConnectionPointer, _ store: Store) -> Bool {
+    var node = connection.pointee.deferredCount > 0 ? connection.pointee.parked : nil
+    while let parked = node {
+      node = parked.pointee.next
+      guard let outcome = parked.pointee.deferred, mayInterleave(parked) else { continue }
+      if pointee.output.isNearlyFull, !connection.flush() { return false }
+      if connection.pointee.isBlocked { break }
+      connection.pointee.deferredCount -= 1
+      connection.pointee.deferredBytes -= outcome.result.item.count + outcome.result.messageCount
+      write(parked, outcome.result, store)
+      if connection.pointee.deferredCount == 0 { break }
+    }
+    pointee.resumes = false
+    return true
+  }
+}
+
+extension ReadResult {
+  /// It gives its reader a lease, or, to a plain one, the mark of the fetching one.
+  var isGrant: Bool { isWon || (status == .miss && token > 1) }
+}
