@@ -3,7 +3,10 @@ import ArgumentParser
 @main
 struct Bench: ParsableCommand {
   #if os(Linux)
-    static let commands: [any ParsableCommand.Type] = [RunCommand.self, FillCommand.self]
+    static let commands: [any ParsableCommand.Type] = [
+      RunCommand.self, FillCommand.self, HerdCommand.self, HotKeyCommand.self, KilledHolderCommand.self,
+      FloorCommand.self,
+    ]
   #else
     static let commands: [any ParsableCommand.Type] = []
   #endif
