@@ -16,6 +16,12 @@ public final class WaitOutcome: @unchecked Sendable {
     result.item.large?.retain()
   }
 
+  /// For a result that points nowhere: a wait that ended.
+  public convenience init(_ result: ReadResult) {
+    assert(result.status != .hit && result.messageBytes == nil, "it would outlive what it points to")
+    self.init(result, ownBytes: nil)
+  }
+
   deinit {
     ownBytes?.deallocate()
     result.item.large?.release()

@@ -29,8 +29,11 @@ extension UnsafeMutablePointer where Pointee == Worker {
     }
   }
 
-  private func answer(_ parked: ParkedPointer, _ outcome: WaitOutcome, _ store: Store) {
-    if canTake(parked) { answer(parked, outcome.result, store) } else { deferAnswer(parked, outcome) }
+  /// Writes the reply, or keeps it for later. The connection may be closed on the way, and others' output sent.
+  func answer(_ parked: ParkedPointer, _ outcome: WaitOutcome, _ store: Store) {
+    guard canTake(parked) else { return deferAnswer(parked, outcome) }
+    turnOutput(to: parked.pointee.connection)
+    write(parked, outcome.result, store)
   }
 
   /// Not in the middle of another reply, and not behind more output than a client may leave unread.
@@ -44,13 +47,6 @@ extension UnsafeMutablePointer where Pointee == Worker {
     case .manyKeys, .awaitKeys, .dump: return false
     default: return true
     }
-  }
-
-  /// Writes the reply. The connection may be closed on the way, and others' output sent.
-  func answer(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
-    let connection = parked.pointee.connection
-    turnOutput(to: connection)
-    write(parked, result, store)
   }
 
   /// Into the output, which is this connection's.
@@ -126,8 +122,9 @@ extension UnsafeMutablePointer where Pointee == Worker {
     pointee.waits.remove(parked.waiter)
     parked.pointee.deferred = outcome
     connection.pointee.deferredCount += 1
-    connection.pointee.deferredBytes += outcome.result.item.count + outcome.result.messageCount
-    guard connection.pointee.deferredBytes > ConnectionLimits.deferredBytes || pointee.isOverloaded else { return }
+    let bytes = outcome.result.item.count + outcome.result.messageCount
+    connection.pointee.deferredBytes += bytes
+    guard bytes > 0, connection.pointee.deferredBytes > ConnectionLimits.deferredBytes || pointee.isOverloaded else { return }
     pointee.counters.pointee.slowWaitersClosed.bump()
     if pointee.answered == connection {
       pointee.answered = nil

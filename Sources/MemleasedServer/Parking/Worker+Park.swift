@@ -61,7 +61,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       let partition = store.partition(hash: parked.pointee.hash)
       let isOver = partition.locked { $0.endWait(waiter, nowMs: pointee.nowMs, .timedOut, into: &result) }
       // Else its answer is on the way.
-      if isOver { answer(parked, result, store) }
+      if isOver { answer(parked, WaitOutcome(result), store) }
     }
     finishAnswers()
   }
@@ -74,7 +74,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       var result = ReadResult()
       let partition = store.partition(hash: parked.pointee.hash)
       let isOver = partition.locked { $0.endWait(parked.waiter, nowMs: pointee.nowMs, .timedOut, into: &result) }
-      if isOver { answer(parked, result, store) }
+      if isOver { answer(parked, WaitOutcome(result), store) }
     }
     finishAnswers()
   }
