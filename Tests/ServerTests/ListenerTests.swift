@@ -11,7 +11,8 @@ import Testing
   import Darwin
 #endif
 
-@Suite struct ListenerTests {
+/// One after the other: a Unix socket is opened under a umask of its own, which is the whole process's.
+@Suite(.serialized) struct ListenerTests {
   private func configuration(_ addresses: [String], port: Int = 0) -> ServerConfiguration {
     var configuration = ServerConfiguration()
     configuration.addresses = addresses
@@ -31,6 +32,24 @@ import Testing
       for listener in try Listener.open(configuration) { listener.close() }
       return nil
     } catch { return error }
+  }
+
+  /// Whether it can be opened within the limit. A child process that another test is starting holds copies of descriptors that are
+  /// closed here, until it runs its program.
+  private func canOpen(_ configuration: ServerConfiguration) -> Bool {
+    let limit = ContinuousClock.now + .seconds(60)
+    while refusal(configuration) != nil {
+      guard ContinuousClock.now < limit else { return false }
+      poll(nil, 0, 2)
+    }
+    return true
+  }
+
+  /// The connection that comes within the limit: the client's `connect` may return before it is in the listener's queue.
+  private func accept(from listener: Listener) -> AcceptResult {
+    var entry = pollfd(fd: listener.fd, events: Int16(POLLIN), revents: 0)
+    poll(&entry, 1, 60_000)
+    return listener.accept()
   }
 
   /// A directory of its own, removed at the end.
@@ -67,7 +86,7 @@ import Testing
     #expect(listener.accept() == .nothingWaits)
     let client = try connectedSocket(to: listener)
     defer { close(client) }
-    guard case .connection(let fd) = listener.accept() else {
+    guard case .connection(let fd) = accept(from: listener) else {
       Issue.record("nothing accepted")
       return
     }
@@ -92,7 +111,7 @@ import Testing
     defer { for listener in first { listener.close() } }
     let error = try #require(refusal(configuration(["127.0.0.2:\(port)", "127.0.0.1:\(port)"])))
     #expect(error == StartError("cannot listen on 127.0.0.1:\(port): Address already in use", exitCode: 71))
-    #expect(refusal(configuration(["127.0.0.2:\(port)"])) == nil, "the other address was closed again")
+    #expect(canOpen(configuration(["127.0.0.2:\(port)"])), "the other address was closed again")
   }
 
   @Test func anAddressThatIsNotOursIsRefused() throws {
@@ -120,7 +139,7 @@ import Testing
       let path = directory + "/socket"
       let stale = try #require(try Listener.open(unix(path)).first)
       closeDescriptor(stale.fd)
-      #expect(refusal(unix(path)) == nil, "nobody answered")
+      #expect(canOpen(unix(path)), "nobody answered")
       let file = open(path, O_CREAT | O_WRONLY, 0o600)
       close(file)
       #expect(refusal(unix(path))?.message == "unix socket \(path): the file exists and is not a socket")
@@ -147,7 +166,7 @@ import Testing
     defer { listener.close() }
     let client = try connectedSocket(to: listener)
     defer { close(client) }
-    guard case .connection(let fd) = listener.accept() else {
+    guard case .connection(let fd) = accept(from: listener) else {
       Issue.record("nothing accepted")
       return
     }

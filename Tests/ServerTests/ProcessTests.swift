@@ -52,7 +52,7 @@ import Testing
       (self.output, self.error) = (output.fileHandleForReading, error.fileHandleForReading)
       let child = identifier
       watchdog = DispatchWorkItem { kill(child, SIGKILL) }
-      DispatchQueue.global().asyncAfter(deadline: .now() + 20, execute: watchdog)
+      DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: watchdog)
     }
 
     /// The exit code; -1: a signal ended it.
@@ -105,8 +105,20 @@ import Testing
     #expect(help.code == 0 && help.output.contains("--plain-writes") && help.error.isEmpty)
   }
 
-  @Test func moreConnectionsThanDescriptorsAreRefused() throws {
-    // Above fs.nr_open nobody gets, not even root.
+  /// Whether a process may raise its limit on descriptors above ten million: by its hard limit, or root up to the kernel's.
+  private static let mayHoldTenMillionDescriptors: Bool = {
+    var limit = rlimit()
+    #if canImport(Glibc)
+      getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    #else
+      getrlimit(RLIMIT_NOFILE, &limit)
+    #endif
+    let kernels = (try? String(contentsOfFile: "/proc/sys/fs/nr_open", encoding: .utf8)).flatMap { Int($0.dropLast()) } ?? 0
+    return limit.rlim_max > 10_000_000 || (getuid() == 0 && kernels > 10_000_000)
+  }()
+
+  @Test(.disabled(if: mayHoldTenMillionDescriptors, "this machine has room for them"))
+  func moreConnectionsThanDescriptorsAreRefused() throws {
     let ended = try Self.run(["-l", "127.0.0.1", "-p", "0", "-c", "10000000"] + Self.asRoot)
     #expect(ended.code == 71)
     #expect(ended.error.hasPrefix("memleased: cannot hold 10000000 connections (-c): ") && ended.error.filter { $0 == "\n" }.count == 1)
@@ -141,7 +153,7 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: socket))
     kill(identifier, SIGTERM)
     // It is not our child: its end shows in the pid file's going, which comes last.
-    let limit = Date(timeIntervalSinceNow: 20)
+    let limit = Date(timeIntervalSinceNow: 60)
     while FileManager.default.fileExists(atPath: pidFile), Date() < limit { poll(nil, 0, 5) }
     #expect(!FileManager.default.fileExists(atPath: pidFile) && !FileManager.default.fileExists(atPath: socket))
   }
@@ -160,7 +172,7 @@ import Testing
       let fd = socket(AF_INET, SOCK_STREAM, 0)
     #endif
     defer { close(fd) }
-    var limit = timeval(tv_sec: 10, tv_usec: 0)
+    var limit = timeval(tv_sec: 60, tv_usec: 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)

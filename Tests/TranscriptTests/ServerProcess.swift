@@ -36,16 +36,19 @@ final class ServerProcess {
 
   static func start(_ transcript: Transcript, _ transport: Transcript.Transport) throws(TranscriptError) -> ServerProcess {
     guard let binary else { throw TranscriptError("memleased was not found; build it or set MEMLEASED") }
-    // Another process may take the port between our look and the server's bind: then the next port.
+    // Where a port cannot be reserved another process may take it before the server does: then the next port.
     for attempt in 1...5 {
       let directory = try makeDirectory()
       let file = directory + "/file"
       if let content = transcript.fileContent { _ = FileManager.default.createFile(atPath: file, contents: Data(content.utf8)) }
       let endpoint: Endpoint
       var arguments = [binary]
+      var reservation: Int32 = -1
+      defer { SpecSocket.release(reservation) }
       switch transport {
       case .tcp:
-        guard let port = SpecSocket.freePort() else { throw TranscriptError("no free port") }
+        guard let (port, descriptor) = SpecSocket.reservePort() else { throw TranscriptError("no free port") }
+        reservation = descriptor
         endpoint = .tcp(port)
         arguments += ["-l", "127.0.0.1", "-p", String(port)]
       case .unix:
@@ -78,7 +81,7 @@ final class ServerProcess {
   deinit {
     if status == nil {
       kill(process, SIGKILL)
-      _ = waitForExit(limitMs: 5000)
+      _ = waitForExit(limitMs: TranscriptRunner.lineLimitMs)
     }
     try? FileManager.default.removeItem(atPath: directory)
   }
@@ -109,7 +112,8 @@ final class ServerProcess {
   }
 
   private func waitUntilReady() -> Bool {
-    for _ in 0..<5000 {
+    let limit = Date(timeIntervalSinceNow: Double(TranscriptRunner.lineLimitMs) / 1000)
+    while Date() < limit {
       if connect() != nil { return true }
       if waitForExit(limitMs: 0) != nil { return false }
     }

@@ -44,10 +44,12 @@ final class SpecSocket {
     return finish(descriptor, status)
   }
 
-  /// A TCP port that nobody listened on a moment ago.
-  static func freePort() -> UInt16? {
+  /// A TCP port that nobody else is given until `release` is called with the descriptor. It does not listen: a server that sets
+  /// SO_REUSEADDR can. On a Mac it could not, so there the port is only one that was free a moment ago.
+  static func reservePort() -> (port: UInt16, descriptor: Int32)? {
     guard let descriptor = open(AF_INET) else { return nil }
-    defer { _ = Foundation.close(descriptor) }
+    var one: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
     var address = loopback(port: 0)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let status = withUnsafeMutablePointer(to: &address) {
@@ -56,8 +58,19 @@ final class SpecSocket {
         return getsockname(descriptor, pointer, &length)
       }
     }
-    return status == 0 ? UInt16(bigEndian: address.sin_port) : nil
+    guard status == 0 else {
+      release(descriptor)
+      return nil
+    }
+    #if canImport(Darwin)
+      release(descriptor)
+      return (UInt16(bigEndian: address.sin_port), -1)
+    #else
+      return (UInt16(bigEndian: address.sin_port), descriptor)
+    #endif
   }
+
+  static func release(_ reservation: Int32) { if reservation >= 0 { _ = Foundation.close(reservation) } }
 
   private static func loopback(port: UInt16) -> sockaddr_in {
     var address = sockaddr_in()
@@ -91,11 +104,12 @@ final class SpecSocket {
   // MARK: Sending and receiving
 
   /// Sends everything, the first 4096 bytes in pieces of `pieceBytes` (0: at once). Replies that come meanwhile are kept, so that neither side blocks.
+  /// False: the limit is over. A server that closes meanwhile shows when the next line is read, behind all that it said before.
   func send(_ bytes: [UInt8], pieceBytes: Int, limitMs: Int) -> Bool {
     var sent = 0
-    while sent < bytes.count {
-      guard !isClosed, let events = wait(Int16(POLLIN | POLLOUT), limitMs) else { return false }
-      if events & Int16(POLLIN) != 0, !receive() { return false }
+    while sent < bytes.count, !isClosed {
+      guard let events = wait(Int16(POLLIN | POLLOUT), limitMs) else { return false }
+      if events & Int16(POLLIN) != 0, !receive() { break }
       if events & Int16(POLLOUT) == 0 { continue }
       let end = pieceBytes > 0 && sent < 4096 ? min(sent + pieceBytes, bytes.count) : min(sent + 65536, bytes.count)
       let count = bytes.withUnsafeBytes {
@@ -105,7 +119,13 @@ final class SpecSocket {
           Foundation.send(descriptor, $0.baseAddress.map { $0 + sent }, end - sent, MSG_DONTWAIT)
         #endif
       }
-      if count > 0 { sent += count } else if errno != EAGAIN && errno != EINTR { return false }
+      if count > 0 {
+        sent += count
+      } else if errno == EPIPE || errno == ECONNRESET {
+        while receive() {}
+      } else if errno != EAGAIN && errno != EINTR {
+        return false
+      }
     }
     return true
   }

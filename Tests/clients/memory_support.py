@@ -5,12 +5,15 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import time
 import zlib
 
 MB = 1 << 20
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NOISE = random.Random(7).randbytes(2 * MB)
+# Only there to end a hang: machines may be slow.
+LIMIT_SECONDS = 60
 
 
 def server_program():
@@ -35,14 +38,25 @@ def value_for(key, sequence, size):
     return head + (NOISE[offset : offset + MB] * (rest // MB + 1))[:rest]
 
 
-def poll(condition, limit_seconds, what):
+def reserve_port():
+    """(port, reservation): nobody else is given the port until the reservation is closed. A server that sets SO_REUSEADDR can listen."""
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    port = reservation.getsockname()[1]
+    if sys.platform == "darwin":  # There the server could not listen.
+        reservation.close()
+    return port, reservation
+
+
+def poll(condition, what):
     """Asks until the answer is true; fails at the limit."""
-    give_up = time.monotonic() + limit_seconds
+    give_up = time.monotonic() + LIMIT_SECONDS
     while True:
         answer = condition()
         if answer:
             return answer
-        assert time.monotonic() < give_up, f"not within {limit_seconds} s: {what}"
+        assert time.monotonic() < give_up, f"not within {LIMIT_SECONDS} s: {what}"
         time.sleep(0.02)
 
 
@@ -53,7 +67,7 @@ class Client:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(30)
+        self.socket.settimeout(LIMIT_SECONDS)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
@@ -130,9 +144,7 @@ class Server:
     """A started server and what it weighs. `plain` servers take writes without a token."""
 
     def __init__(self, *flags, plain=True):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port, self.reservation = reserve_port()
         command = [server_program(), "-l", "127.0.0.1", "-p", str(self.port), *flags]
         if plain:
             command += ["--plain-writes", "allow", "--stale-window-ms", "0"]
@@ -149,23 +161,25 @@ class Server:
                 return None
 
         try:
-            with poll(listens, 15, "the server listens") as client:
+            with poll(listens, "the server listens") as client:
                 assert client.ask(b"version\r\n").startswith(b"VERSION")
         except BaseException:
             self.process.kill()
             self.process.wait()
             raise
+        finally:
+            self.reservation.close()
         return self
 
     def __exit__(self, *_):
         ended_before = self.process.poll()
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError("the server did not end within 10 s of SIGTERM") from None
+            raise AssertionError("the server did not end after SIGTERM") from None
         assert self.is_stopped or ended_before is None, f"the server had died with {ended_before}"
 
     def client(self, **options):

@@ -82,7 +82,7 @@ def test_a_holder_that_dies_is_replaced_by_one(server):
         with server.client() as first:
             assert lease_get(first, b"orphan")[0] == "granted"
             assert lease_get(second, b"orphan")[0] == "hot miss"
-        token = poll(lambda: (reply := lease_get(second, b"orphan"))[0] == "granted" and reply[1], 5, "the lease of a closed connection ends")
+        token = poll(lambda: (reply := lease_get(second, b"orphan"))[0] == "granted" and reply[1], "the lease of a closed connection ends")
         assert lease_get(third, b"orphan")[0] == "hot miss"
         assert lease_set(second, b"orphan", token, b"x") == b"STORED"
 

@@ -61,8 +61,8 @@ class Writer:
     def check_reads(self, keys):
         """Each answer is the last write, whole, or a miss; two seconds past its expiry it is a miss."""
         for key in keys:
-            self.client.send(b"get %s\r\n" % key)
             asked = time.monotonic()
+            self.client.send(b"get %s\r\n" % key)
             value = self.client.read_values().get(key)
             sequence, size, expires = self.last[key]
             self.reads += 1
@@ -132,7 +132,7 @@ def test_without_eviction_a_full_server_refuses_and_keeps():
         assert server.memory("VmHWM") <= ceiling(server, baseline, 8 * MB)
         for key in kept:
             assert client.ask(b"delete %s\r\n" % key) == b"DELETED"
-        poll(lambda: client.set(b"again", bytes(20_000)) == b"STORED", 10, "deleted memory can be written again")
+        poll(lambda: client.set(b"again", bytes(20_000)) == b"STORED", "deleted memory can be written again")
 
 
 def test_small_item_size_limit():
@@ -168,14 +168,20 @@ def test_expired_memory_comes_back_unread():
         for number, key in enumerate(kept):
             assert client.set(key, value_for(key, number, 1000), 3600) == b"STORED"
         sizes = [100] * 20_000 + [10_000] * 1000 + [700_000] * 20
-        for start in range(0, len(sizes), 1000):
-            batch = sizes[start : start + 1000]
-            client.send(b"".join(b"set brief-%d-%d 0 2 %d\r\n%s\r\n" % (start, i, size, bytes(size)) for i, size in enumerate(batch)))
-            assert set(client.lines(len(batch))) == {b"STORED"}
-        full = int(client.stats()["bytes"])
+        # On a slow machine the first may expire before the last are written; then the round says nothing and the next lives are longer.
+        for lifetime in (2, 8, 32):
+            began = time.monotonic()
+            for start in range(0, len(sizes), 1000):
+                batch = sizes[start : start + 1000]
+                head = b"set brief-%d" % start
+                client.send(b"".join(b"%s-%d 0 %d %d\r\n%s\r\n" % (head, i, lifetime, size, bytes(size)) for i, size in enumerate(batch)))
+                assert set(client.lines(len(batch))) == {b"STORED"}
+            full = int(client.stats()["bytes"])
+            if time.monotonic() - began < lifetime:
+                break
         assert full - before > 20 * MB
-        poll(lambda: int(client.stats()["bytes"]) - before < 2 * MB, 20, "expired memory comes back")
-        poll(lambda: int(client.stats()["curr_items"]) == len(kept), 20, "expired items are gone")
+        poll(lambda: int(client.stats()["bytes"]) - before < 2 * MB, "expired memory comes back")
+        poll(lambda: int(client.stats()["curr_items"]) == len(kept), "expired items are gone")
         for number, key in enumerate(kept):
             assert client.get(key) == value_for(key, number, 1000)
 
@@ -413,9 +419,9 @@ def test_disconnecting_in_the_middle_of_an_upload_gives_its_memory_back():
             with server.client() as upload:
                 upload.send(b"set half-%d 0 0 %d\r\n" % (number, size))
                 upload.send(half)
-        poll(lambda: int(client.stats()["curr_connections"]) <= 2, 10, "the uploads' connections are closed")
+        poll(lambda: int(client.stats()["curr_connections"]) <= 2, "the uploads' connections are closed")
         assert all(client.get(b"half-%d" % number) is None for number in range(12))
-        poll(lambda: server.memory("VmRSS") <= baseline + server.stat("fixed_overhead_bytes") + ALLOWANCE, 10, "the memory is given back")
+        poll(lambda: server.memory("VmRSS") <= baseline + server.stat("fixed_overhead_bytes") + ALLOWANCE, "the memory is given back")
         assert server.memory("VmHWM") <= ceiling(server, baseline, 300 * MB)
         for number in range(2):
             assert client.set(b"whole-%d" % number, bytes(size)) == b"STORED"
@@ -429,13 +435,13 @@ def test_uploads_that_are_announced_and_never_sent():
         for number, upload in enumerate(uploads):
             upload.send(b"set never-%d 0 0 1000000\r\n1234" % number)
         value = value_for(b"served", 1, 1000)
-        poll(lambda: client.set(b"served", value) == b"STORED", 10, "small writes go on")
+        poll(lambda: client.set(b"served", value) == b"STORED", "small writes go on")
         assert client.get(b"served") == value
         assert server.memory("VmHWM") <= ceiling(server, baseline, 64 * MB)
         for upload in uploads:
             upload.socket.close()
         large = value_for(b"large", 1, 1_000_000)
-        poll(lambda: client.set(b"large", large) == b"STORED", 10, "large writes go on")
+        poll(lambda: client.set(b"large", large) == b"STORED", "large writes go on")
         assert client.get(b"large") == large
 
 
@@ -451,7 +457,7 @@ def test_refused_uploads_are_not_kept():
 
 def test_many_leases_weigh_what_the_server_says():
     count = 300_000
-    with Server("-m", "64", "--max-leases", str(count), "--lease-ms", "60000", plain=False) as server, server.client() as client:
+    with Server("-m", "64", "--max-leases", str(count), "--lease-ms", "3600000", plain=False) as server, server.client() as client:
         before = server.memory("VmRSS") - server.stat("fixed_overhead_bytes")
         tokens = set()
         for start in range(0, count + 1000, 1000):
@@ -462,11 +468,11 @@ def test_many_leases_weigh_what_the_server_says():
         assert server.memory("VmRSS") - server.stat("fixed_overhead_bytes") - before < ALLOWANCE
         client.socket.close()
         with server.client() as other:
-            poll(lambda: int(other.stats()["curr_connections"]) == 1, 20, "the holder is gone")
+            poll(lambda: int(other.stats()["curr_connections"]) == 1, "the holder is gone")
             for start in range(0, count, 1000):
                 other.send(b"".join(b"delete owed-%d\r\n" % number for number in range(start, start + 1000)))
                 other.lines(1000)
-            poll(lambda: other.stats()["leases"] == "0", 20, "its leases are over")
+            poll(lambda: other.stats()["leases"] == "0", "its leases are over")
             assert other.ask(b"lease-get owed-1\r\n").startswith(b"LVALUE owed-1 ")
 
 
@@ -486,8 +492,8 @@ def test_memory_limit_changed_while_running():
         assert client.ask(b"cache_memlimit 16\r\n") == b"OK"
         assert client.stats()["limit_maxbytes"] == str(16 * MB)
         write(40 * MB)
-        poll(lambda: int(client.stats()["bytes"]) <= 16 * MB, 20, "the store shrinks")
-        poll(lambda: server.memory("VmRSS") <= ceiling(server, baseline, 16 * MB), 20, "the memory is given back")
+        poll(lambda: int(client.stats()["bytes"]) <= 16 * MB, "the store shrinks")
+        poll(lambda: server.memory("VmRSS") <= ceiling(server, baseline, 16 * MB), "the memory is given back")
         writer.check_sample(3000)
         assert client.ask(b"cache_memlimit 48\r\n") == b"OK"
         server.forget_peak()

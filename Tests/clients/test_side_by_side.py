@@ -11,7 +11,7 @@ import socket
 import subprocess
 
 import pytest
-from memory_support import Server, poll
+from memory_support import LIMIT_SECONDS, Server, poll, reserve_port
 
 # Where the two differ on purpose, or where memcached 1.6.18 differs from the memcached that memleased follows.
 # `skip` differences are not generated, `normalized` ones are taken out of the replies before they are compared.
@@ -224,7 +224,7 @@ class Side:
 
     def connect(self):
         self.socket = socket.create_connection(("127.0.0.1", self.port))
-        self.socket.settimeout(5)
+        self.socket.settimeout(LIMIT_SECONDS)
 
     def begin(self, prefix):
         """A new stream: keys of its own, no versions seen."""
@@ -320,9 +320,7 @@ def sides():
     if not program:
         pytest.skip("memcached is not installed")
     with Server("--memcached", "-m", "64", plain=False) as server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port, reservation = reserve_port()
         # no_modern: no background thread that holds an item while a request changes it, so that the same stream gets the same replies.
         command = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64", "-u", "nobody", "-t", "1", "-o", "no_modern"]
         memcached = subprocess.Popen(command)
@@ -334,10 +332,11 @@ def sides():
                 except ConnectionRefusedError:
                     return None
 
-            yield poll(listens, 10, "memcached listens"), Side(server.port, drops_refused_data=True)
+            yield poll(listens, "memcached listens"), Side(server.port, drops_refused_data=True)
         finally:
             memcached.kill()
             memcached.wait()
+            reservation.close()
 
 
 def make_requests(kind, seed, count):

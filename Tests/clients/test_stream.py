@@ -4,10 +4,9 @@ import random
 import re
 import signal
 import threading
-import time
 
 import pytest
-from memory_support import Client, Server
+from memory_support import LIMIT_SECONDS, Client, Server, poll
 
 SCRIPT = (
     b"set a 0 0 5\r\nhello\r\nget a b\r\nmg a v k O1\r\nms b 3 c q\r\nxyz\r\nlease-get zz\r\ncas a 0 0 1 99\r\nx\r\n"
@@ -125,11 +124,18 @@ def test_hostile_clients_do_no_harm(policy):
         for attacker in attackers:
             attacker.join()
         with server.client() as client:
-            client.send(b"lease-get sane\r\n")
-            token = client.line().split()[2]
-            assert client.lines(2) == [b"", b"END"]
-            assert client.ask(b"lease-set sane %s 0 0 2\r\nok\r\n" % token) == b"STORED"
-            assert client.get(b"sane") == b"ok"
+
+            def serves():
+                client.send(b"lease-get sane\r\n")
+                token = client.line().split()[2]
+                assert client.lines(2) == [b"", b"END"]
+                reply = client.ask(b"lease-set sane %s 0 0 2\r\nok\r\n" % token)
+                value = client.get(b"sane")
+                # A flush that an attacker ordered for the next second may come in between, once: the later rounds are undisturbed.
+                assert (reply, value) in [(b"STORED", b"ok"), (b"STORED", None), (b"NOT_STORED", None)]
+                return value
+
+            poll(serves, "a lease is given, filled and read")
 
 
 def test_what_was_received_before_a_stop_is_answered():
@@ -140,11 +146,9 @@ def test_what_was_received_before_a_stop_is_answered():
             client.send(b"get a\r\n" * 1000)
             # The first answer is here: the server has begun with this connection.
             client.lines(1)
-        began = time.monotonic()
         server.is_stopped = True
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(5) == 0
-        assert time.monotonic() - began < 2, "a second, and some for a loaded machine"
+        assert server.process.wait(LIMIT_SECONDS) == 0
         answer = b"VALUE a 0 5\r\nhello\r\nEND\r\n"
         for client in clients:
             received = b"VALUE a 0 5\r\n" + bytes(client.buffer)
