@@ -1,5 +1,6 @@
 #ifndef CEPOLL_SHIM_H
 #define CEPOLL_SHIM_H
-// The C library's own Swift module leaves this header out.
+// The C library's own Swift module leaves these headers out.
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #endif
