@@ -2,14 +2,20 @@ import Synchronization
 
 /// The lease rules' times and bounds, the same for all partitions.
 struct LeaseSettings: Sendable {
-  let leaseMs: UInt64
-  let staleWindowMs: UInt64
-  let grantIntervalMs: UInt64
+  var leaseMs: UInt64
+  var staleWindowMs: UInt64
+  var grantIntervalMs: UInt64
   let maxLeases: Int
-  let holders: Int
-  let longestWaitMs: UInt64
+  var holders: Int
+  var longestWaitMs: UInt64
   /// How long a plain get waits for another's fetch; 0: it does not.
-  let coalesceGetsMs: UInt64
+  var coalesceGetsMs: UInt64
+  /// For writes that say nothing of grace.
+  var graceMs: UInt64
+  /// For meta readers that ask for a lease without saying when to refresh; 0: off.
+  var refreshAheadMs: UInt64
+  /// Nil: as the request says, which is what the server was started with.
+  var plainWrites: PlainWrites? = nil
   /// No lease is longer than memcached's longest relative time.
   static let longestLeaseMs: UInt64 = 30 * 86_400_000
   static let longestMessageBytes = 1024
@@ -34,6 +40,8 @@ final class SharedState: @unchecked Sendable {
   let recordCount = Atomic<Int>(0)
   let waiterCount = Atomic<Int>(0)
   let limits: WaiterLimits
+  /// Whether plain gets of any key wait for another's fetch.
+  let coalescesGets: Atomic<Bool>
   let largestValueBytes: Int
   let largestInlineBytes: Int
   private let nextGeneration: Atomic<UInt64>
@@ -55,6 +63,7 @@ final class SharedState: @unchecked Sendable {
     hashSeed = dice.roll()
     self.leaseSettings = leaseSettings
     self.limits = limits
+    coalescesGets = Atomic(leaseSettings.coalesceGetsMs > 0)
     self.partitions = partitions
     // Unpredictable, and with 2^46 more before versions would reach 2^63.
     nextGeneration = Atomic((dice.roll() >> 18) | 1 << 20)
@@ -76,6 +85,9 @@ final class SharedState: @unchecked Sendable {
       nextGeneration.wrappingAdd(1 << 16, ordering: .relaxed)
     }
   }
+
+  /// Of everything that was taken so far.
+  var newestGeneration: UInt64 { nextGeneration.load(ordering: .relaxed) }
 
   /// Above every number that was given so far.
   var newestNumber: UInt64 { nextGeneration.load(ordering: .relaxed) << 16 | 0xffff }

@@ -18,6 +18,10 @@ public struct StoreConfiguration: Sendable {
   public var maxWaiters = 1_000_000
   public var maxWaitersPerKey = 65_536
   public var coalesceGetsMs: UInt64 = 0
+  /// For writes that bring no grace.
+  public var graceMs: UInt64 = 0
+  /// Meta readers that want a lease win one when less than this is left; 0: only when they say so.
+  public var refreshAheadMs: UInt64 = 0
   /// Seeds the hash, the eviction's dice and the first version. Tests set it; the server draws it.
   public var seed: UInt64 = 0
   public init() {}
@@ -31,6 +35,7 @@ public final class Store: Sendable {
   private let shared: SharedState
   private let partitions: [Partition]
   private let partitionMask: Int
+  let policyBook = Guarded(PolicyBook())
 
   /// Nil: the memory cannot be reserved, or is below 1 MB.
   public init?(_ configuration: StoreConfiguration) {
@@ -49,7 +54,7 @@ public final class Store: Sendable {
     let settings = LeaseSettings(
       leaseMs: configuration.leaseMs, staleWindowMs: configuration.staleWindowMs, grantIntervalMs: configuration.grantIntervalMs,
       maxLeases: configuration.maxLeases, holders: configuration.holders, longestWaitMs: configuration.longestWaitMs,
-      coalesceGetsMs: configuration.coalesceGetsMs)
+      coalesceGetsMs: configuration.coalesceGetsMs, graceMs: configuration.graceMs, refreshAheadMs: configuration.refreshAheadMs)
     largestInlineBytes = segmentBytes / 2 - 512
     shared = SharedState(
       partitions: count, seed: configuration.seed, leaseSettings: settings,
@@ -78,8 +83,14 @@ public final class Store: Sendable {
       partition.state.deinitialize(count: 1)
       partition.state.deallocate()
     }
+    freePolicies()
     budget.drainDropped()
   }
+
+  var defaultSettings: LeaseSettings { shared.leaseSettings }
+  var newestGeneration: UInt64 { shared.newestGeneration }
+  func setCoalescesGets(_ isOn: Bool) { shared.coalescesGets.store(isOn, ordering: .relaxed) }
+  var policySeed: UInt64 { shared.hashSeed }
 
   public var partitionCount: Int { partitions.count }
   public func partition(_ index: Int) -> Partition { partitions[index] }
@@ -168,7 +179,7 @@ public final class Store: Sendable {
   public func onAnswer(_ body: @escaping @Sendable (FiredLane) -> Void) { shared.onAnswer = body }
 
   /// Whether a plain get may have to wait for another's fetch.
-  public var coalescesGets: Bool { configuration.coalesceGetsMs > 0 }
+  public var coalescesGets: Bool { shared.coalescesGets.load(ordering: .relaxed) }
 
   /// Readers that wait now.
   public var waiterCount: Int { shared.waiterCount.load(ordering: .relaxed) }

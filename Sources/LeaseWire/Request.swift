@@ -82,6 +82,8 @@ public enum Command: UInt8, Sendable {
   public var options = LeaseOptions()
 
   @inlinable public init() {}
+  /// `mg`: a lease is asked for, by `N`, `Lw` or `Ll`.
+  @inlinable public var wantsLease: Bool { flags.has("N") || options.hasWait || options.hasLease }
   /// A place that may be named but never read: the key of a request that has none.
   @inlinable public static var nowhere: UnsafeRawPointer { UnsafeRawPointer((" " as StaticString).utf8Start) }
 }

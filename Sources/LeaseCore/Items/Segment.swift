@@ -21,6 +21,8 @@ struct Segment {
   var classIndex: UInt8 = 0
   var unitShift: UInt8 = 0
   var phase = Phase.free
+  /// What a flush ended was removed from it.
+  var isSwept = false
 
   init(memory: UnsafeMutableRawPointer) { self.memory = memory }
 

@@ -47,7 +47,7 @@ extension PartitionState {
   mutating func arithmetic(_ key: CacheKey, _ request: ArithmeticRequest) -> ArithmeticResult {
     var result = ArithmeticResult()
     var look = look(key)
-    if let status = refusal(look, request) {
+    if let status = refusal(key, look, request) {
       result.status = status
       return result
     }
@@ -86,9 +86,9 @@ extension PartitionState {
 
   private func isEmpty(_ found: Found) -> Bool { !found.header.flags.contains(.isLarge) && found.header.valueCount == 0 }
 
-  private mutating func refusal(_ look: Look, _ request: ArithmeticRequest) -> ArithmeticStatus? {
+  private mutating func refusal(_ key: CacheKey, _ look: Look, _ request: ArithmeticRequest) -> ArithmeticStatus? {
     guard request.compare == nil else { return nil }
-    switch request.plainWrites {
+    switch plainWrites(for: key, request.plainWrites) {
     case .allow: return nil
     case .guarded:
       guard let record = look.record, record.liveLeases > 0 else { return nil }
@@ -104,7 +104,9 @@ extension PartitionState {
     var result = ArithmeticResult()
     let isOwed = look.record.map { $0.liveGrants > 0 } ?? false
     // A version says nothing about a number that is not there, as in memcached, where plain writes are taken.
-    let isFill = request.compare.map { look.record?.liveGrant(token: $0) != nil || (request.plainWrites != .reject && !isOwed) } ?? true
+    let isFill =
+      request.compare.map { look.record?.liveGrant(token: $0) != nil || (plainWrites(for: key, request.plainWrites) != .reject && !isOwed) }
+      ?? true
     guard let expiry = request.vivifyExpiry, isFill else {
       if request.isDecrement { counters.decrMisses += 1 } else { counters.incrMisses += 1 }
       result.status = request.compare != nil && isOwed && !isFill ? .exists : .notFound
@@ -112,7 +114,7 @@ extension PartitionState {
     }
     var draft = Draft()
     draft.version = request.explicitVersion ?? takeNumber()
-    draft.setExpiry(expiry, graceMs: 0)
+    draft.setExpiry(expiry, graceMs: graceMs(for: key, nil))
     if look.record != nil { draft.flags.insert(.hasRecord) }
     let digits = Digits(request.initial)
     if draft.goneMs > nowMs {

@@ -56,7 +56,7 @@ extension PartitionState {
       _ = voidLeases(record, remember: true)
       clearOutcome(record)
     }
-    let windowMs = leases.settings.staleWindowMs
+    let windowMs = settings(for: key).staleWindowMs
     if windowMs > 0, look.visibility == .fresh, let record = record(for: key, look) {
       keepStale(key, found, record, untilMs: nowMs + windowMs)
       return .deleted

@@ -43,6 +43,8 @@ struct KeyRecord {
   /// Who waits for the key, by worker.
   var lanes: LanePointer?
   var waiterCount: UInt32 = 0
+  /// Number of the last flush by prefix that this record has seen.
+  var flushSerial: UInt32 = 0
 
   init(hash: UInt64, keyCount: Int) {
     self.hash = hash

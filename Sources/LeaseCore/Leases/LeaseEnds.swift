@@ -2,6 +2,7 @@
 extension PartitionState {
   /// Ends what is over by now. Nil: nothing was left, and the record is gone.
   mutating func settle(_ record: RecordPointer) -> RecordPointer? {
+    if record.pointee.flushSerial != flushSerial, settleFlush(record) == nil { return nil }
     if record.pointee.deadlineMs > nowMs { return record }
     var grant = record.pointee.grants
     while let current = grant {
@@ -136,7 +137,7 @@ extension PartitionState {
     guard let (_, record, grant) = live(key, token) else { return false }
     grant.pointee.deadlineMs = nowMs + min(max(byMs, 1), LeaseSettings.longestLeaseMs)
     if grant.pointee.kind == .writer, record.pointee.staleUntilMs != 0 {
-      record.pointee.staleUntilMs = grant.pointee.deadlineMs + leases.settings.staleWindowMs
+      record.pointee.staleUntilMs = grant.pointee.deadlineMs + settings(for: key).staleWindowMs
     }
     _ = refresh(record)
     counters.leaseExtends += 1
@@ -231,7 +232,8 @@ extension PartitionState {
       _ = voidLeases(record, remember: false)
       clearOutcome(record)
     }
-    let lengthMs = min(forMs == 0 ? leases.settings.leaseMs : forMs, LeaseSettings.longestLeaseMs)
+    let settings = settings(for: key)
+    let lengthMs = min(forMs == 0 ? settings.leaseMs : forMs, LeaseSettings.longestLeaseMs)
     guard let token = addGrant(key, look, .writer, lengthMs: lengthMs, holderID: holderID) else {
       if let record = look.record { _ = refresh(record) }
       return nil
@@ -239,7 +241,7 @@ extension PartitionState {
     if look.visibility == .fresh {
       let current = self.look(key)
       if let found = current.found, let record = current.record {
-        keepStale(key, found, record, untilMs: nowMs + lengthMs + leases.settings.staleWindowMs)
+        keepStale(key, found, record, untilMs: nowMs + lengthMs + settings.staleWindowMs)
       }
     }
     counters.leaseHolds += 1

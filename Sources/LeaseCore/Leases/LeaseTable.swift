@@ -91,6 +91,24 @@ struct LeaseTable {
     return records
   }
 
+  var chainCount: Int { chainMask + 1 }
+
+  /// The records of some chains from this one on, until there are about so many; `chain` is then the next one.
+  func records(from chain: inout Int, most: Int) -> [RecordPointer] {
+    var records: [RecordPointer] = []
+    var steps = 0
+    while chain < chainCount, records.count < most, steps < 4 * most {
+      steps += 1
+      var record = chains[chain]
+      while let current = record {
+        records.append(current)
+        record = current.pointee.next
+      }
+      chain += 1
+    }
+    return records
+  }
+
   /// Forgets every record; nobody waits any more.
   mutating func removeAll(counter shared: SharedState) {
     for chain in 0...chainMask {

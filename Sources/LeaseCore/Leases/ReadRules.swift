@@ -67,7 +67,7 @@ extension PartitionState {
   @inline(__always)
   mutating func readFresh(_ key: CacheKey, into item: inout ItemView) -> Bool {
     counters.cmdGet &+= 1
-    if let found = find(key), found.header.flags.isDisjoint(with: .needsCare), segment(of: found).pointee.goneMs(found.header) > nowMs {
+    if let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) {
       counters.getHits &+= 1
       view(found, into: &item)
       noteAccess(found)
@@ -78,10 +78,9 @@ extension PartitionState {
 
   /// A fresh value without lease or stale mark. False: not so, or no value; nothing was counted.
   @inline(__always)
-  mutating func readPlain(_ key: CacheKey, into item: inout ItemView) -> Bool {
-    guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare),
-      segment(of: found).pointee.goneMs(found.header) > nowMs
-    else { return false }
+  mutating func readPlain(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
+    guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) else { return false }
+    if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return false }
     counters.cmdGet &+= 1
     counters.getHits &+= 1
     view(found, into: &item)
@@ -89,13 +88,23 @@ extension PartitionState {
     return true
   }
 
+  /// Whether an item that needs no care is neither over nor flushed.
+  @inline(__always)
+  private func isFresh(_ found: Found) -> Bool {
+    let segment = segment(of: found)
+    return segment.pointee.goneMs(found.header) > nowMs && !(segment.pointee.generation <= flushedGeneration && isFlushed(found))
+  }
+
   @inline(never)
   private mutating func readWithCare(_ key: CacheKey, into item: inout ItemView) -> Bool {
-    let hadItem = find(key) != nil
+    let before = find(key)
+    let wasFlushed = before.map { isFlushed($0) } ?? false
     let look = look(key)
     guard look.isItem, let found = look.found else {
       counters.getMisses &+= 1
-      if hadItem, look.found == nil { counters.getExpired &+= 1 }
+      if before != nil, look.found == nil {
+        if wasFlushed { counters.getFlushed &+= 1 } else { counters.getExpired &+= 1 }
+      }
       return false
     }
     counters.getHits &+= 1
@@ -145,8 +154,9 @@ extension PartitionState {
     guard let found = look.found else { return }
     show(found, options, &result)
     if let record = look.record { result.isOwed = record.liveGrants > 0 && options.kind == .meta }
-    guard options.refreshBelowMs != .min, !result.isOwed, result.item.expiry != .never,
-      Int64(clamping: result.item.expiry.atMs) - Int64(clamping: nowMs) < options.refreshBelowMs,
+    let refreshBelowMs = refreshBelowMs(for: key, options)
+    guard refreshBelowMs != .min, !result.isOwed, result.item.expiry != .never,
+      Int64(clamping: result.item.expiry.atMs) - Int64(clamping: nowMs) < refreshBelowMs,
       look.record.map({ $0.pointee.outcome == .none }) ?? true
     else { return }
     if let token = tryGrant(key, look, .refresh, options).token {
@@ -161,7 +171,7 @@ extension PartitionState {
     if options.kind == .classic { return show(found, options, &result) }
     let answer = tryGrant(key, look, .reader, options)
     if options.freshOnly, answer.token == nil {
-      return tell(answer, look.record, options, &result)
+      return tell(answer, key, look.record, options, &result)
     }
     show(found, options, &result)
     result.isStale = true
@@ -179,29 +189,29 @@ extension PartitionState {
   private mutating func readAbsent(_ key: CacheKey, _ look: Look, _ options: ReadOptions, _ result: inout ReadResult) {
     if options.kind == .classic { return }
     if options.wantsLease || options.kind == .lease {
-      return tell(tryGrant(key, look, .reader, options), look.record, options, &result)
+      return tell(tryGrant(key, look, .reader, options), key, look.record, options, &result)
     }
     guard let record = look.record else { return }
     switch record.pointee.outcome {
-    case .failed: tell(.failed, record, options, &result)
-    case .passed: tell(.passed, record, options, &result)
+    case .failed: tell(.failed, key, record, options, &result)
+    case .passed: tell(.passed, key, record, options, &result)
     case .none:
       if record.writer != nil {
-        tell(.passed, record, options, &result)
+        tell(.passed, key, record, options, &result)
       } else if record.liveGrants > 0 {
-        tell(.owed, record, options, &result)
+        tell(.owed, key, record, options, &result)
       }
     }
   }
 
   /// An answer without a value; who would rather wait asks `park`.
-  private func tell(_ answer: Answer, _ record: RecordPointer?, _ options: ReadOptions, _ result: inout ReadResult) {
+  private func tell(_ answer: Answer, _ key: CacheKey, _ record: RecordPointer?, _ options: ReadOptions, _ result: inout ReadResult) {
     switch answer {
     case .granted(let token):
       result.status = .granted
       result.isWon = true
       result.token = token
-      result.remainingMs = leaseLengthMs(options)
+      result.remainingMs = leaseLengthMs(key, options)
     case .owed:
       result.status = .hotMiss
       result.isOwed = true
@@ -236,8 +246,8 @@ extension PartitionState {
     }
   }
 
-  func leaseLengthMs(_ options: ReadOptions) -> UInt64 {
-    min(options.leaseMs == 0 ? leases.settings.leaseMs : options.leaseMs, LeaseSettings.longestLeaseMs)
+  func leaseLengthMs(_ key: CacheKey, _ options: ReadOptions) -> UInt64 {
+    min(options.leaseMs == 0 ? settings(for: key).leaseMs : options.leaseMs, LeaseSettings.longestLeaseMs)
   }
 
   private mutating func tryGrant(_ key: CacheKey, _ look: Look, _ kind: Grant.Kind, _ options: ReadOptions) -> Answer {
@@ -248,14 +258,14 @@ extension PartitionState {
       case .none: break
       }
       if record.writer != nil { return .passed }
-      let holders = options.holders > 0 ? options.holders : leases.settings.holders
+      let holders = options.holders > 0 ? options.holders : settings(for: key).holders
       if record.liveGrants >= holders { return .owed }
       if record.pointee.nextGrantMs > nowMs {
         counters.grantsDelayed += 1
         return .owed
       }
     }
-    guard let token = addGrant(key, look, kind, lengthMs: leaseLengthMs(options), holderID: options.holderID) else { return .tooFew }
+    guard let token = addGrant(key, look, kind, lengthMs: leaseLengthMs(key, options), holderID: options.holderID) else { return .tooFew }
     return .granted(token)
   }
 
@@ -283,10 +293,6 @@ extension PartitionState {
     return token
   }
 
-  /// The lease rules' numbers for a key.
-  func settings(for key: CacheKey) -> LeaseSettings { leases.settings }
-  func settings(of record: RecordPointer) -> LeaseSettings { leases.settings }
-
   /// The key's record, made if need be and if there is room; the item is told that there is one.
   mutating func record(for key: CacheKey, _ look: Look) -> RecordPointer? {
     if let found = look.found, !found.header.flags.contains(.hasRecord) {
@@ -296,6 +302,8 @@ extension PartitionState {
     if let record = look.record { return record }
     guard shared.recordCount.load(ordering: .relaxed) < 2 * leases.settings.maxLeases else { return nil }
     shared.recordCount.wrappingAdd(1, ordering: .relaxed)
-    return leases.insert(key)
+    let record = leases.insert(key)
+    record.pointee.flushSerial = flushSerial
+    return record
   }
 }

@@ -9,7 +9,8 @@ public struct StoreRequest {
   public var large: LargeValue? = nil
   public var clientFlags: UInt32 = 0
   public var expiry = Expiry.never
-  public var graceMs: UInt64 = 0
+  /// Nil: the key's.
+  public var graceMs: UInt64? = nil
   /// `cas`, `ms C`: the version or lease token that the writer saw.
   public var compare: UInt64? = nil
   /// `lease-set`: `compare` must be a lease token or a fresh value's version; refusals are NOT_STORED, not EXISTS.
@@ -72,7 +73,7 @@ extension PartitionState {
   // MARK: Who may write
 
   private mutating func judge(_ key: CacheKey, _ look: Look, _ request: StoreRequest) -> Verdict {
-    guard let compare = request.compare else { return judgePlain(look, request) }
+    guard let compare = request.compare else { return judgePlain(key, look, request) }
     if let record = look.record, record.liveGrant(token: compare) != nil {
       if request.mode == .add, look.isItem { return .refuse(.notStored) }
       let appends = request.mode == .append || request.mode == .prepend
@@ -88,21 +89,21 @@ extension PartitionState {
         return .write
       }
       counters.casBadval += 1
-      if request.isLeaseSet { return refuseLeaseSet(look, compare) }
+      if request.isLeaseSet { return refuseLeaseSet(key, look, compare) }
       if request.mode == .add { return .refuse(.notStored) }
       if request.invalidate, compare <= shared.newestNumber, request.mode == .set || request.mode == .replace { return .markStale }
       return .refuse(.exists)
     }
     counters.casMisses += 1
-    if request.isLeaseSet { return refuseLeaseSet(look, compare) }
-    if request.invalidate, let record = look.record, canKeepStale(record, token: compare) { return .keepStale(token: compare) }
+    if request.isLeaseSet { return refuseLeaseSet(key, look, compare) }
+    if request.invalidate, let record = look.record, canKeepStale(key, record, token: compare) { return .keepStale(token: compare) }
     if let record = look.record, record.liveGrants > 0 { return .refuse(.exists) }
-    return judgeAbsent(request)
+    return judgeAbsent(key, request)
   }
 
   /// A version, where there is neither a value nor a lease. As in memcached, an add only wants no value and an append only wants one.
-  private func judgeAbsent(_ request: StoreRequest) -> Verdict {
-    let takesPlain = request.plainWrites != .reject
+  private func judgeAbsent(_ key: CacheKey, _ request: StoreRequest) -> Verdict {
+    let takesPlain = plainWrites(for: key, request.plainWrites) != .reject
     switch request.mode {
     case .set, .replace: return .refuse(.notFound)
     case .add: return takesPlain ? .write : .refuse(.notFound)
@@ -110,21 +111,21 @@ extension PartitionState {
     }
   }
 
-  private mutating func refuseLeaseSet(_ look: Look, _ token: UInt64) -> Verdict {
-    if !look.isItem, let record = look.record, canKeepStale(record, token: token) { return .keepStale(token: token) }
+  private mutating func refuseLeaseSet(_ key: CacheKey, _ look: Look, _ token: UInt64) -> Verdict {
+    if !look.isItem, let record = look.record, canKeepStale(key, record, token: token) { return .keepStale(token: token) }
     counters.leaseSetRefused += 1
     return .refuse(.notStored)
   }
 
   /// A token that a delete voided, the window of that delete still open, no newer late fill before it, and the key not passed: that drops
   /// stale values.
-  private func canKeepStale(_ record: RecordPointer, token: UInt64) -> Bool {
+  private func canKeepStale(_ key: CacheKey, _ record: RecordPointer, token: UInt64) -> Bool {
     guard let grant = record.grant(token: token), grant.pointee.kind == .voided, record.pointee.outcome != .passed else { return false }
-    return grant.pointee.sinceMs + leases.settings.staleWindowMs > nowMs && token > record.pointee.staleToken
+    return grant.pointee.sinceMs + settings(for: key).staleWindowMs > nowMs && token > record.pointee.staleToken
   }
 
-  private mutating func judgePlain(_ look: Look, _ request: StoreRequest) -> Verdict {
-    switch request.plainWrites {
+  private mutating func judgePlain(_ key: CacheKey, _ look: Look, _ request: StoreRequest) -> Verdict {
+    switch plainWrites(for: key, request.plainWrites) {
     case .reject:
       counters.plainWritesRefused += 1
       return .refuse(.tokenRequired)
@@ -168,7 +169,7 @@ extension PartitionState {
       draft.setExpiry(expiry(of: found), graceMs: found.item.graceMs(found.header))
       draft.flags.insert(.isStaleMarked)
     } else {
-      draft.setExpiry(request.expiry, graceMs: request.graceMs)
+      draft.setExpiry(request.expiry, graceMs: graceMs(for: key, request.graceMs))
     }
     put(key, look, draft, request, keepsLeases: marked, &result)
   }
@@ -182,7 +183,7 @@ extension PartitionState {
       return
     }
     var draft = draft
-    if look.record != nil, keepsLeases || leases.settings.grantIntervalMs > 0 { draft.flags.insert(.hasRecord) }
+    if look.record != nil, keepsLeases || settings(for: key).grantIntervalMs > 0 { draft.flags.insert(.hasRecord) }
     let source = request.large.map { Source.large($0) } ?? .bytes(request.value, request.count)
     guard let version = put(key, draft, source, replacing: look.found) else { return failForMemory(key, request.mode, &result) }
     counters.totalItems &+= 1
@@ -220,7 +221,7 @@ extension PartitionState {
 
   private mutating func writeStale(_ key: CacheKey, _ look: Look, _ token: UInt64, _ request: StoreRequest, _ result: inout StoreResult) {
     guard let record = look.record, let grant = record.grant(token: token) else { return }
-    let untilMs = grant.pointee.sinceMs + leases.settings.staleWindowMs
+    let untilMs = grant.pointee.sinceMs + settings(for: key).staleWindowMs
     var draft = Draft()
     draft.clientFlags = request.clientFlags
     draft.flags = [.isKeptStale, .hasRecord]

@@ -52,9 +52,10 @@ public struct Partition: @unchecked Sendable {
   }
 
   /// A fresh value that nothing is to be said about but itself: counted as a hit. False, and nothing counted: ask `read`. O(1).
-  public func readPlain(_ key: CacheKey, nowMs: Milliseconds, into item: inout ItemView) -> Bool {
+  /// `wantsLease`: the reader asks for one, so where values are refreshed ahead there is more to say.
+  public func readPlain(_ key: CacheKey, nowMs: Milliseconds, wantsLease: Bool = false, into item: inout ItemView) -> Bool {
     state.pointee.begin(nowMs)
-    return state.pointee.readPlain(key, into: &item)
+    return state.pointee.readPlain(key, wantsLease: wantsLease, into: &item)
   }
 
   /// Everything else that reads. O(1), O(log leases) where a lease is granted.
@@ -130,7 +131,9 @@ public struct Partition: @unchecked Sendable {
   /// Whether the token still is a live lease (a connection forgets the dead ones from time to time).
   public func isLive(hash: UInt64, token: UInt64, nowMs: Milliseconds) -> Bool {
     state.pointee.begin(nowMs)
-    guard let grant = state.pointee.leases.find(hash: hash, token: token)?.liveGrant(token: token) else { return false }
+    guard let record = state.pointee.leases.find(hash: hash, token: token), let settled = state.pointee.settle(record),
+      let grant = settled.liveGrant(token: token)
+    else { return false }
     return grant.pointee.deadlineMs > nowMs
   }
 

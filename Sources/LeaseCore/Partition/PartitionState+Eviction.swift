@@ -3,7 +3,7 @@
 extension PartitionState {
   /// Gives at least one segment (or a large value's bytes) back to the budget. False: nothing left to give.
   mutating func makeRoom() -> Bool {
-    if compact() || freeEmptyOpen() { return true }
+    if sweepFlushed() || compact() || freeEmptyOpen() { return true }
     guard evicts else { return false }
     if hasLarge(asOldAs: oldestSealed()), evictLarge() { return true }
     return evictOldest()
@@ -86,7 +86,7 @@ extension PartitionState {
     for number in numbers {
       forEachItem(in: number) { item, header, offset in
         guard let slot = slot(at: Slot.location(segment: number, offset: offset), hash: hash(of: item, header)) else { return }
-        guard segments[number].goneMs(header) > nowMs else { return }
+        guard segments[number].goneMs(header) > nowMs, !isFlushed(Found(slot: slot, item: item, header: header)) else { return }
         sizes[worth(item, header, frequency: Slot(word: slot.pointee).frequency, segment: number)] += movedSize(header)
       }
     }
@@ -122,7 +122,7 @@ extension PartitionState {
   /// Copies the keepers of the victims into the spare memory, which becomes a segment; the first victim's memory becomes the spare.
   private mutating func merge(_ victims: [Int], aboveFrequency threshold: Int) {
     if threshold == Int(Slot.largestFrequency) {
-      for victim in victims { emptySegment(victim) { $0.noteEviction($1) } }
+      for victim in victims { emptySegment(victim) { $0.noteEnd($1) } }
       counters.segmentsEvicted += UInt64(victims.count)
       return
     }
@@ -158,9 +158,12 @@ extension PartitionState {
       let hash = hash(of: item, header)
       guard let slot = slot(at: location, hash: hash) else { continue }
       let worth = worth(item, header, frequency: Slot(word: slot.pointee).frequency, segment: victim)
-      if worth > threshold, source.goneMs(header) > nowMs, move(item, header, slot, from: victim, to: target) { continue }
       let found = Found(slot: slot, item: item, header: header)
-      if source.goneMs(header) > nowMs { noteEviction(found) } else { countExpiry(header) }
+      // In a younger segment a flushed item would come back.
+      if worth > threshold, source.goneMs(header) > nowMs, !isFlushed(found), move(item, header, slot, from: victim, to: target) {
+        continue
+      }
+      if source.goneMs(header) > nowMs { noteEnd(found) } else { countExpiry(header) }
       remove(found, hash: hash)
     }
     segments[victim].liveItems = 0
@@ -228,7 +231,7 @@ extension PartitionState {
     if nowMs > self.nowMs { self.nowMs = nowMs }
     let before = heldSegments
     expireSegments(most: Self.mostExpired)
-    if heldSegments < before { return true }
+    if heldSegments < before || sweepFlushed() { return true }
     // A partition's own segments are of no use to others.
     if heldSegments + ownFree.count <= Self.ownSegments { return evicts && evictLarge() }
     return makeRoom()

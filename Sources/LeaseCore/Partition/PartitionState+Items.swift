@@ -77,6 +77,14 @@ extension PartitionState {
   func visibility(of found: Found) -> Visibility {
     let goneMs = segment(of: found).pointee.goneMs(found.header)
     if goneMs <= nowMs { return .absent }
+    let generation = segment(of: found).pointee.generation
+    if generation <= flushedGeneration {
+      switch flushState(found.item, found.header, generation: generation) {
+      case .untouched: break
+      case .absent: return .absent
+      case .stale: return .hiddenStale
+      }
+    }
     let flags = found.header.flags
     if flags.isDisjoint(with: .needsCare) { return .fresh }
     if flags.contains(.isKeptStale) { return .hiddenStale }

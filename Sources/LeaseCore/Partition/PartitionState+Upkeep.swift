@@ -14,8 +14,9 @@ extension PartitionState {
       // An item without the record's bit keeps `look` from finding the record.
       if let still = leases.heap.first, still == record, still.pointee.deadlineMs <= nowMs { _ = settle(still) }
     }
+    settleFlushed(most: Self.mostSettled)
     // Not done: soon again, when others have had the lock.
-    var next = isDone ? leases.earliestDeadlineMs : nowMs
+    var next = isDone && nextSweptChain == nil ? leases.earliestDeadlineMs : nowMs
     for number in 0..<segmentCount where segments[number].phase != .free { next = min(next, segments[number].lastGoneMs) }
     nextMaintenanceMs = next
     return next

@@ -47,6 +47,19 @@ struct PartitionState: ~Copyable {
   /// Outside the budget: eviction copies what it keeps into it.
   var spareMemory: UnsafeMutableRawPointer
 
+  /// Nil: there are none.
+  var policies: UnsafeMutablePointer<PolicyTable>?
+  /// Whether any key's readers win refresh leases without asking for them.
+  var refreshesAhead: Bool
+  /// Items in segments of a later generation cannot have been flushed by prefix; 0: nothing was.
+  var flushedGeneration: UInt64 = 0
+  /// Number of the last flush by prefix.
+  var flushSerial: UInt32 = 0
+  /// The next of the lease table's chains to be looked through after a flush.
+  var nextSweptChain: Int?
+  /// When values that a flush left as stale are to be looked for.
+  var sweepAgainAtMs: Milliseconds = .max
+
   var leases: LeaseTable
   /// Readers that wait here now.
   var waiters = 0
@@ -90,6 +103,7 @@ struct PartitionState: ~Copyable {
     segments = .allocate(capacity: segmentCapacity)
     openSegments = Array(repeating: -1, count: classes.count)
     leases = LeaseTable(settings: shared.leaseSettings)
+    refreshesAhead = shared.leaseSettings.refreshAheadMs > 0
     dice = Dice(seed: seed &+ UInt64(number) &* 0x9e37_79b9_7f4a_7c15)
   }
 

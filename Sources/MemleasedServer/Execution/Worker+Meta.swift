@@ -23,7 +23,9 @@ extension UnsafeMutablePointer where Pointee == Worker {
     let partition = store.partition(hash: key.hash)
     partition.lock()
     // A fresh value that no lease rule touches: whatever lease was asked for, it is a plain hit.
-    if request.pointee.flags.bits & Self.carefulFlags == 0, partition.readPlain(key, nowMs: pointee.nowMs, into: &result.item) {
+    if request.pointee.flags.bits & Self.carefulFlags == 0,
+      partition.readPlain(key, nowMs: pointee.nowMs, wantsLease: request.pointee.wantsLease, into: &result.item)
+    {
       result.status = .hit
       hitReply(request, result, nil)
       partition.unlock()
@@ -89,7 +91,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     options.kind = .meta
     let flags = request.pointee.flags
     let hasOptions = flags.has("L") && !pointee.isMemcachedMode
-    options.wantsLease = flags.has("N") || request.pointee.options.hasWait || request.pointee.options.hasLease
+    options.wantsLease = request.pointee.wantsLease
     options.knowsLeases = flags.has("N") || flags.has("R") || hasOptions
     options.freshOnly = request.pointee.options.isFreshOnly
     options.leavesAccessAlone = flags.has("u")
