@@ -15,6 +15,8 @@ struct Grant {
   /// The connection that holds it; 0: none.
   var holderID: UInt64
   var kind: Kind
+  /// A late fill replaced the stale value that came with the token: what the holder learns about its value says nothing about this one.
+  var isValueReplaced = false
 }
 
 /// What a key owes, and what is remembered of it while nobody holds it. The key's bytes follow the struct.

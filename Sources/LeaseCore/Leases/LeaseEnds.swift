@@ -202,9 +202,9 @@ extension PartitionState {
     return true
   }
 
-  /// The value that is there becomes fresh again, under a new version.
+  /// The value that came with the token becomes fresh again, under a new version.
   mutating func leaseKeep(_ key: CacheKey, token: UInt64, expiry: Expiry) -> Bool {
-    guard let (look, record, _) = live(key, token), let found = look.found else { return false }
+    guard let (look, record, grant) = live(key, token), !grant.pointee.isValueReplaced, let found = look.found else { return false }
     var draft = draft(of: found)
     draft.flags.subtract([.isKeptStale, .isStaleMarked])
     draft.version = nil

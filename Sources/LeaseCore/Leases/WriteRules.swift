@@ -183,6 +183,7 @@ extension PartitionState {
     record.pointee.staleUntilMs = untilMs
     record.pointee.staleToken = token
     end(grant, of: record)
+    record.eachGrant { $0.pointee.isValueReplaced = true }
     _ = refresh(record)
     // To the meta dialect (I) this is HD like any other kept write.
     result.status = request.isLeaseSet ? .staleStored : .stored

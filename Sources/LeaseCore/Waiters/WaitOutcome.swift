@@ -27,6 +27,9 @@ public final class WaitOutcome: @unchecked Sendable {
     result.item.large?.release()
   }
 
+  /// What the outcome keeps in memory, however many are told.
+  public var sizeBytes: Int { result.item.count + result.messageCount }
+
   /// Copies what `result` points to, so that it outlives the lock.
   static func keeping(_ result: ReadResult) -> WaitOutcome {
     var kept = result

@@ -89,6 +89,7 @@ struct Connection {
   var parkedCount = 0
   var deferredCount = 0
   var deferredBytes = 0
+  var lastDeferred: ObjectIdentifier?
   /// Too much came while a request waits: only the client's end is listened for.
   var isHearingEnd = false
 
@@ -158,7 +159,7 @@ enum ConnectionLimits {
   /// What may come behind a request that waits before nothing more is read.
   static let parkedInputBytes = 64 << 10
   /// Answers that wait for a client to read what it was sent; above it the client is cut off.
-  static let deferredBytes = 8 << 20
+  static let deferredBytes = 32 << 20
   /// What an own input buffer takes beside what is needed.
   static let inputSlack = 16 << 10
   /// Leases that one connection is remembered to hold; further ones end at their deadline only.

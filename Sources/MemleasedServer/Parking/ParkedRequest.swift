@@ -26,6 +26,8 @@ struct ParkedRequest {
   /// The answer, when the connection could not take it at once.
   var deferred: WaitOutcome?
   let opaqueHash: UInt32
+  /// What of the connection's bound that takes.
+  var deferredBytes: UInt32 = 0
   let lineCount: UInt16
   let opaqueOffset: UInt16
   let opaqueCount: UInt8

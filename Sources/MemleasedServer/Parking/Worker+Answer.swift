@@ -120,9 +120,13 @@ extension UnsafeMutablePointer where Pointee == Worker {
   private func deferAnswer(_ parked: ParkedPointer, _ outcome: WaitOutcome) {
     let connection = parked.pointee.connection
     pointee.waits.remove(parked.waiter)
+    // What waits one after the other for the same answer takes its memory once.
+    let isShared = connection.pointee.lastDeferred == ObjectIdentifier(outcome)
+    let bytes = isShared ? 0 : outcome.sizeBytes
     parked.pointee.deferred = outcome
+    parked.pointee.deferredBytes = UInt32(clamping: bytes)
+    connection.pointee.lastDeferred = ObjectIdentifier(outcome)
     connection.pointee.deferredCount += 1
-    let bytes = outcome.result.item.count + outcome.result.messageCount
     connection.pointee.deferredBytes += bytes
     guard bytes > 0, connection.pointee.deferredBytes > ConnectionLimits.deferredBytes || pointee.isOverloaded else { return }
     pointee.counters.pointee.slowWaitersClosed.bump()
@@ -141,13 +145,21 @@ extension UnsafeMutablePointer where Pointee == Worker {
       guard let outcome = parked.pointee.deferred, mayInterleave(parked) else { continue }
       if pointee.output.isNearlyFull, !connection.flush() { return false }
       if connection.pointee.isBlocked { break }
-      connection.pointee.deferredCount -= 1
-      connection.pointee.deferredBytes -= outcome.result.item.count + outcome.result.messageCount
+      connection.forgetDeferred(parked)
       write(parked, outcome.result, store)
       if connection.pointee.deferredCount == 0 { break }
     }
     pointee.resumes = false
     return true
+  }
+}
+
+extension ConnectionPointer {
+  /// A deferred answer is written, or dropped.
+  func forgetDeferred(_ parked: ParkedPointer) {
+    pointee.deferredCount -= 1
+    pointee.deferredBytes -= Int(parked.pointee.deferredBytes)
+    if pointee.deferredCount == 0 { pointee.lastDeferred = nil }
   }
 }
 

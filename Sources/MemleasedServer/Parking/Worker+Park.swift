@@ -108,10 +108,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var result = ReadResult()
     let partition = store.partition(hash: parked.pointee.hash)
     var answer = parked.pointee.deferred
-    if let answer {
-      parked.pointee.connection.pointee.deferredCount -= 1
-      parked.pointee.connection.pointee.deferredBytes -= answer.result.item.count + answer.result.messageCount
-    }
+    if answer != nil { parked.pointee.connection.forgetDeferred(parked) }
     if answer == nil, !partition.locked({ $0.endWait(parked.waiter, nowMs: pointee.nowMs, .disconnected, into: &result) }) {
       answer = parked.pointee.waiter.firedLane?.outcome
       parked.pointee.waiter.firedLane?.remove(parked.waiter)
