@@ -12,6 +12,12 @@
       var deleteNs: UInt64 = 0
     }
 
+    /// How many fetches the simulated database takes at a time; the others queue for it.
+    var fetchesAtATime = Int.max
+    private var runningFetches = 0
+    private var queuedFetches: [Int] = []
+    private var nextQueued = 0
+
     /// What a complete value must be.
     let value: [UInt8]
     let clients: UnsafeMutableBufferPointer<HerdClient>
@@ -122,6 +128,7 @@
       for pause in Pause.allCases {
         var count = 0
         while count < 256, failure == nil, let client = pauses[pause.rawValue].takeDue(nowNs) {
+          if pause == .fetch { endFetch() }
           strategy.resume(client, after: pause, self)
           count += 1
         }
@@ -189,7 +196,17 @@
     /// The client asks the simulated database, and is resumed after `Pause.fetch`.
     func fetch(_ client: Int) {
       tally.fetches += 1
+      if runningFetches == fetchesAtATime { return queuedFetches.append(client) }
+      runningFetches += 1
       wait(client, .fetch)
+    }
+
+    private func endFetch() {
+      runningFetches -= 1
+      if nextQueued == queuedFetches.count { return }
+      nextQueued += 1
+      runningFetches += 1
+      wait(queuedFetches[nextQueued - 1], .fetch)
     }
 
     func wait(_ client: Int, _ pause: Pause) { pauses[pause.rawValue].append(client, nowNs) }

@@ -34,7 +34,7 @@
     @Option(help: "Bytes of the value.")
     var valueBytes = 100
 
-    @Option(help: "How long the simulated database takes; it takes any number of fetches at a time.")
+    @Option(help: "How long the simulated database takes for a fetch.")
     var fetchMs = 200.0
 
     @Flag(help: "Print one line of JSON.")
@@ -80,11 +80,15 @@
     @Option(help: "Clients, each with its own connection.")
     var clients = 10_000
 
+    @Option(help: "How many fetches the simulated database takes at a time; the others queue for it. Default: any number.")
+    var fetchesAtATime: Int?
+
     @Option(help: "The longest wait that a parked request asks for.")
     var waitMs = 30_000
 
     func validate() throws {
       if !(1...28_000).contains(clients) { throw ValidationError("--clients must be 1 to 28000") }
+      if let fetchesAtATime, fetchesAtATime < 1 { throw ValidationError("--fetches-at-a-time must be at least 1") }
       if !(1...3_600_000).contains(waitMs) { throw ValidationError("--wait-ms must be 1 to 3600000") }
     }
 
@@ -97,6 +101,7 @@
         times: Herd.Times(fetchNs: common.fetchNs, pollNs: coordination.pollNs))
       defer { herd.closeAll() }
       let before = PreciseCPU(serverPID: common.serverPid)
+      herd.fetchesAtATime = fetchesAtATime ?? Int.max
       herd.start()
       try herd.run()
       let report = HerdReport(self, herd.tally, PreciseCPU(serverPID: common.serverPid) - before)
