@@ -33,7 +33,7 @@ install_packages() {
       local formula="${package%-dev}"
       case "$formula" in
       pkg-config) formula=pkgconf ;;
-      python3 | python3-venv) continue ;;
+      python3 | python3-venv | gcc | libc6) continue ;;
       esac
       brew list --formula "$formula" >/dev/null 2>&1 || brew install --quiet "$formula" >&2
     done
