@@ -48,6 +48,7 @@ extension RequestParser {
     if word.equals("replace") { return .replace }
     if word.equals("prepend") { return .prepend }
     if word.equals("version") { return .version }
+    if word.equals("policy") { return .policy }
     if word.equals("metaget") { return .metaget }
     if word.equals("shutdown") { return .shutdown }
     return .unknown
@@ -63,6 +64,7 @@ extension RequestParser {
     if word.equals("lease-keep") { return .leaseKeep }
     if word.equals("lease-hold") { return .leaseHold }
     if word.equals("flush_all") { return .flushAll }
+    if word.equals("flush_prefix") { return .flushPrefix }
     if word.equals("verbosity") { return .verbosity }
     if word.equals("cache_memlimit") { return .cacheMemlimit }
     if word.equals("lru_crawler") { return .lruCrawler }

@@ -11,7 +11,7 @@ public enum Command: UInt8, Sendable {
   // Meta.
   case metaNoop, metaCancel, metaGet, metaSet, metaDelete, metaArithmetic, metaDebug
   // Everything else: the rest of the line is the handler's to read.
-  case flushAll, version, verbosity, quit, shutdown, cacheMemlimit, stats, lruCrawler, lru, slabs, watch, metaget
+  case flushAll, flushPrefix, policy, version, verbosity, quit, shutdown, cacheMemlimit, stats, lruCrawler, lru, slabs, watch, metaget
 
   /// `get` and its kin: keys until the end of the line.
   @inlinable public var takesManyKeys: Bool { rawValue >= Command.get.rawValue && rawValue <= Command.leaseGet.rawValue }
@@ -43,6 +43,7 @@ public enum Command: UInt8, Sendable {
   public var graceSeconds: UInt64 = 0
   public var hasWait = false
   public var hasLease = false
+  public var hasGrace = false
   public var isFreshOnly = false
   @inlinable public init() {}
 }

@@ -168,6 +168,7 @@ extension RequestParser {
       request.options.holders = number
     case (.metaSet, UInt8(ascii: "g")):
       request.options.graceSeconds = number
+      request.options.hasGrace = true
     default:
       return false
     }

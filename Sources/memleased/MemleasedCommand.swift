@@ -9,7 +9,8 @@ struct MemleasedCommand: ParsableCommand {
     abstract: "A lease cache server that speaks memcached's protocol.",
     discussion: """
       Every setting is also an environment variable: MEMLEASE_ and the long name in capitals with underscores (MEMLEASE_MEMORY_LIMIT=256); \
-      flags that take no value are on or off there. A flag wins over its variable.
+      flags that take no value are on or off there. The same names are those of the configuration file. A flag wins over its variable, a \
+      variable over the file.
       """
   )
 
@@ -78,6 +79,10 @@ struct MemleasedCommand: ParsableCommand {
   @Flag(name: [.customShort("V"), .long], help: "Print the version and exit.")
   var version = false
 
+  @Option(
+    name: .setting(.config), help: .init("File with any of these settings (name = value) and policies per key prefix.", valueName: "file"))
+  var config: String?
+
   @OptionGroup(title: "Leases") var leases: LeaseFlags
   @OptionGroup(title: "Taken without effect, for memcached's sake") var ignored: IgnoredFlags
 
@@ -102,6 +107,28 @@ struct MemleasedCommand: ParsableCommand {
       name: .setting(.releaseOnDisconnect),
       help: .init("End a connection's leases when it closes: on or off (default: on).", valueName: "on|off"))
     var releaseOnDisconnect: String?
+    @Option(name: .setting(.holders), help: .init("Clients that may hold leases on one key at a time (default: 1).", valueName: "num"))
+    var holders: String?
+    @Option(
+      name: .setting(.graceMs),
+      help: .init("How long past its expiry a value may be shown as stale, if its write does not say (default: 0).", valueName: "ms"))
+    var graceMs: String?
+    @Option(
+      name: .setting(.refreshAheadMs),
+      help: .init("mg with N or L wins a lease when less than this is left, if it has no R (default: 0, off).", valueName: "ms"))
+    var refreshAheadMs: String?
+    @Option(
+      name: .setting(.coalesceGets),
+      help: .init("How long plain gets wait for another client's set after its miss (default: 0, off).", valueName: "ms"))
+    var coalesceGets: String?
+    @Option(name: .setting(.maxWaitMs), help: .init("Longest wait that a request may ask for (default: 30000).", valueName: "ms"))
+    var maxWaitMs: String?
+    @Option(name: .setting(.maxWaiters), help: .init("Most requests that wait at a time (default: 1000000).", valueName: "num"))
+    var maxWaiters: String?
+    @Option(name: .setting(.maxWaitersPerKey), help: .init("Those of one key (default: 65536).", valueName: "num"))
+    var maxWaitersPerKey: String?
+    @Option(name: .setting(.maxWaitersPerConnection), help: .init("Those of one connection (default: 65536).", valueName: "num"))
+    var maxWaitersPerConnection: String?
   }
 
   struct IgnoredFlags: ParsableArguments {
@@ -151,6 +178,10 @@ extension MemleasedCommand {
       (.authFile, authFile), (.pidfile, pidfile), (.protocol, `protocol`), (.statDelimiter, statDelimiter),
       (.plainWrites, leases.plainWrites), (.leaseMs, leases.leaseMs), (.staleWindowMs, leases.staleWindowMs),
       (.grantIntervalMs, leases.grantIntervalMs), (.maxLeases, leases.maxLeases), (.releaseOnDisconnect, leases.releaseOnDisconnect),
+      (.holders, leases.holders), (.graceMs, leases.graceMs), (.refreshAheadMs, leases.refreshAheadMs),
+      (.coalesceGets, leases.coalesceGets),
+      (.maxWaitMs, leases.maxWaitMs), (.maxWaiters, leases.maxWaiters), (.maxWaitersPerKey, leases.maxWaitersPerKey),
+      (.maxWaitersPerConnection, leases.maxWaitersPerConnection), (.config, config),
       (.udpPort, ignored.udpPort), (.slabGrowthFactor, ignored.slabGrowthFactor), (.slabMinSize, ignored.slabMinSize),
     ]
   }

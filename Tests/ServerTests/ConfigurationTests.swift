@@ -30,6 +30,10 @@ private func refusal(_ arguments: [String], environment: [String: String] = [:])
     #expect(server.memoryBytes == 64 << 20 && server.largestValueBytes == 1 << 20 && server.evicts)
     #expect(server.plainWrites == .reject && !server.isMemcachedMode && server.releasesOnDisconnect)
     #expect(server.leaseMs == 10_000 && server.staleWindowMs == 10_000 && server.grantIntervalMs == 0 && server.maxLeases == 1_000_000)
+    #expect(server.holders == 1 && server.graceMs == 0 && server.refreshAheadMs == 0 && server.coalesceGetsMs == 0)
+    #expect(server.longestWaitMs == 30_000 && server.maxWaiters == 1_000_000)
+    #expect(server.maxWaitersPerKey == 65_536 && server.maxWaitersPerConnection == 65_536)
+    #expect(server.configurationFilePath == nil && server.policies.isEmpty)
     #expect(server.statPrefixDelimiter == UInt8(ascii: ":") && !server.isStatDetailEnabled)
     #expect(options.process == ProcessOptions() && options.notes.isEmpty)
   }
@@ -73,11 +77,20 @@ private func refusal(_ arguments: [String], environment: [String: String] = [:])
   @Test func ourFlags() throws {
     let options = try options([
       "--plain-writes", "guard", "--lease-ms", "5", "--stale-window-ms", "0", "--grant-interval-ms", "7", "--max-leases", "9",
-      "--release-on-disconnect", "off",
+      "--release-on-disconnect", "off", "--holders", "2", "--grace-ms", "3", "--refresh-ahead-ms", "4", "--coalesce-gets", "6",
+      "--max-wait-ms", "0", "--max-waiters", "11", "--max-waiters-per-key", "12", "--max-waiters-per-connection", "13",
     ])
     let server = options.server
     #expect(server.plainWrites == .guarded && server.leaseMs == 5 && server.staleWindowMs == 0 && server.grantIntervalMs == 7)
-    #expect(server.maxLeases == 9 && !server.releasesOnDisconnect)
+    #expect(server.maxLeases == 9 && !server.releasesOnDisconnect && server.holders == 2)
+    #expect(server.graceMs == 3 && server.refreshAheadMs == 4 && server.coalesceGetsMs == 6 && server.longestWaitMs == 0)
+    #expect(server.maxWaiters == 11 && server.maxWaitersPerKey == 12 && server.maxWaitersPerConnection == 13)
+  }
+
+  @Test func coalescedGetsNeedPlainWrites() throws {
+    #expect(refusal(["--coalesce-gets", "5"]) == "--coalesce-gets: needs --plain-writes guard or allow")
+    #expect(try options(["--coalesce-gets", "0"]).server.coalesceGetsMs == 0)
+    #expect(try options(["--coalesce-gets", "5", "--memcached"]).server.coalesceGetsMs == 5)
   }
 
   @Test func memcachedModeIsAShorthandThatOthersRefine() throws {
@@ -114,7 +127,8 @@ private func refusal(_ arguments: [String], environment: [String: String] = [:])
     ["-B", "x"], ["-U", "x"], ["-o", "bogus"], ["-o", ""], ["-o", "idle_timeout"], ["-o", "idle_timeout=x"], ["-o", "hashpower=1,,modern"],
     ["-l", ""], ["-l", "a,,b"], ["-l", "h:99999"], ["-l", "h:"], ["-l", "[::1"], ["-l", "[::1]x"], ["-l", ":1"], ["-s", ""],
     ["-s", String(repeating: "x", count: 104)], ["--plain-writes", "maybe"], ["--lease-ms", "0"], ["--lease-ms", "-5"],
-    ["--lease-ms", "86400001"], ["--max-leases", "0"], ["--release-on-disconnect", "maybe"], ["--bogus"], ["extra"], ["-p"], ["-q"],
+    ["--lease-ms", "86400001"], ["--holders", "0"], ["--max-wait-ms", "x"], ["--max-waiters", "0"], ["--grace-ms", "-1"],
+    ["--max-leases", "0"], ["--release-on-disconnect", "maybe"], ["--bogus"], ["extra"], ["-p"], ["-q"],
   ])
   func badValuesAreRefusedInOneLine(arguments: [String]) {
     let line = refusal(arguments)

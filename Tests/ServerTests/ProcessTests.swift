@@ -142,6 +142,42 @@ import Testing
     #expect(started.wait() == 0)
   }
 
+  @Test func hangupReadsThePoliciesAgain() throws {
+    let path = NSTemporaryDirectory() + "memleased-\(UUID().uuidString).conf"
+    defer { unlink(path) }
+    func write(_ text: String) throws { try text.write(toFile: path, atomically: true, encoding: .utf8) }
+    try write("[prefix a]\nholders = 2\n[prefix b]\n")
+    let started = try Started(["-l", "127.0.0.1", "-p", "0", "-v", "-m", "1", "--config", path] + Self.asRoot, environment: [:])
+    var said = ""
+    func readUntil(_ text: String) throws {
+      while !said.contains(text) {
+        let more = started.error.availableData
+        try #require(!more.isEmpty, "it ended: \(said)")
+        said += String(decoding: more, as: UTF8.self)
+      }
+      said = ""
+    }
+    while said.firstMatch(of: /tcp:127\.0\.0\.1:(\d+)\n/) == nil {
+      let more = started.error.availableData
+      try #require(!more.isEmpty, "it ended: \(said)")
+      said += String(decoding: more, as: UTF8.self)
+    }
+    let port = try #require(said.firstMatch(of: /tcp:127\.0\.0\.1:(\d+)/).flatMap { Int($0.1) })
+    #expect(try Self.ask(port, "policy set c holders=4\r\n") == "OK\r\n")
+    try write("[prefix a]\nholders = 3\n")
+    kill(started.identifier, SIGHUP)
+    try readUntil("memleased: read the policies in \(path)\n")
+    #expect(try Self.ask(port, "policy get a\r\n") == "POLICY a holders=3\r\n")
+    #expect(try Self.ask(port, "policy get b\r\n") == "END\r\n", "not in the file any more")
+    #expect(try Self.ask(port, "policy get c\r\n") == "POLICY c holders=4\r\n", "set by command")
+    try write("[prefix a]\nholders = none\n")
+    kill(started.identifier, SIGHUP)
+    try readUntil("memleased: \(path):2: holders: 'none' is not a number of holders (1 to 1048576); the old policies stay\n")
+    #expect(try Self.ask(port, "policy get a\r\n") == "POLICY a holders=3\r\n")
+    kill(started.identifier, SIGTERM)
+    #expect(started.wait() == 0)
+  }
+
   @Test func aDaemonIsReadyWhenTheCommandReturnsAndCleansUp() throws {
     var template = Array("/tmp/memleased-daemon-XXXXXX".utf8CString)
     let directory = try #require(mkdtemp(&template).map { String(cString: $0) })

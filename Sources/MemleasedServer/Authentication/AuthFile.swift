@@ -1,11 +1,3 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 /// The users who may use the server (`-Y`): 1...`maxUsers` lines `user:password`, each at most `maxLineBytes`, as memcached's.
 public struct AuthFile: Sendable {
   public static let maxUsers = 8
@@ -19,7 +11,9 @@ public struct AuthFile: Sendable {
 
   /// Reads and checks the file.
   public init(path: String) throws(StartError) {
-    try self.init(contents: readSmallFile(path), name: path)
+    let maxBytes = (Self.maxLineBytes + 2) * (Self.maxUsers + 1)
+    try self.init(
+      contents: readFile(path, what: "auth file", maxBytes: maxBytes, otherwise: "more than \(Self.maxUsers) users"), name: path)
   }
 
   init(contents: [UInt8], name: String) throws(StartError) {
@@ -71,21 +65,4 @@ private func isEqualInConstantTime(_ sent: UnsafeRawBufferPointer, _ stored: [UI
     }
   }
   return difference == 0
-}
-
-private func readSmallFile(_ path: String) throws(StartError) -> [UInt8] {
-  let limit = (AuthFile.maxLineBytes + 2) * (AuthFile.maxUsers + 1)
-  let fd = open(path, O_RDONLY | O_CLOEXEC)
-  guard fd >= 0 else { throw .noInput("auth file \(path): \(errorText(errno))") }
-  defer { closeDescriptor(fd) }
-  var contents: [UInt8] = []
-  var chunk = [UInt8](repeating: 0, count: 4096)
-  while true {
-    let count = read(fd, &chunk, chunk.count)
-    if count < 0, errno == EINTR { continue }
-    guard count >= 0 else { throw .noInput("auth file \(path): \(errorText(errno))") }
-    if count == 0 { return contents }
-    contents.append(contentsOf: chunk[..<count])
-    guard contents.count <= limit else { throw .noInput("auth file \(path): more than \(AuthFile.maxUsers) users") }
-  }
 }

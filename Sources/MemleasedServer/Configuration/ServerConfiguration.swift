@@ -53,6 +53,9 @@ public struct ServerConfiguration: Sendable {
   public var maxWaitersPerConnection = 65_536
   /// How long a plain get waits for another's fetch; 0: it does not.
   public var coalesceGetsMs: UInt64 = 0
+  /// --config: read again for its policies with SIGHUP.
+  public var configurationFilePath: String? = nil
+  public var policies: [PrefixPolicy] = []
   public var releasesOnDisconnect = true
 
   public init() {}

@@ -1,5 +1,5 @@
 /// Everything that can be set at start: the raw value is the long flag; with `MEMLEASE_` in front, upper case and underscores it is
-/// the environment variable.
+/// the environment variable; as it is it is the name in the configuration file.
 public enum Setting: String, CaseIterable, Sendable {
   // Listening.
   case port, listen, user, daemon, pidfile
@@ -15,6 +15,11 @@ public enum Setting: String, CaseIterable, Sendable {
   // Leases.
   case plainWrites = "plain-writes", memcached, leaseMs = "lease-ms", staleWindowMs = "stale-window-ms"
   case grantIntervalMs = "grant-interval-ms", maxLeases = "max-leases", releaseOnDisconnect = "release-on-disconnect"
+  case holders, graceMs = "grace-ms", refreshAheadMs = "refresh-ahead-ms", coalesceGets = "coalesce-gets"
+  case maxWaitMs = "max-wait-ms", maxWaiters = "max-waiters", maxWaitersPerKey = "max-waiters-per-key"
+  case maxWaitersPerConnection = "max-waiters-per-connection"
+  // The file with all of these and the policies.
+  case config
   // memcached's, without a meaning for this memory layout.
   case slabGrowthFactor = "slab-growth-factor", slabMinSize = "slab-min-size", enableLargepages = "enable-largepages"
 
@@ -64,25 +69,28 @@ public enum Setting: String, CaseIterable, Sendable {
 /// A setting's value as somebody wrote it, and where.
 public struct SettingValue: Sendable, Equatable {
   public var text: String
-  /// As an error line names the place: `-p (--port)` or `MEMLEASE_PORT`.
+  /// As an error line names the place: `-p (--port)`, `MEMLEASE_PORT` or `<file>:<line>: port`.
   public var origin: String
 }
 
-/// What flags and environment say, before it is checked. A flag wins over the environment; the last of repeated flags wins.
+/// What flags, environment and configuration file say, before it is checked. A flag wins over the environment, that over the file; the last of
+/// repeated flags wins.
 public struct RawSettings: Sendable {
   private var flags: [Setting: [String]] = [:]
   private let environment: [String: String]
+  /// What the configuration file says.
+  var file: [Setting: [SettingValue]] = [:]
 
   public init(environment: [String: String] = [:]) { self.environment = environment }
 
   /// A flag from the command line; repeated calls add up.
   public mutating func add(_ setting: Setting, _ text: String) { flags[setting, default: []].append(text) }
 
-  /// Every value given: all flags, else the environment's one (an empty variable counts as not set).
+  /// Every value given: all flags, else the environment's one (an empty variable counts as not set), else the file's.
   func values(_ setting: Setting) -> [SettingValue] {
     if let texts = flags[setting] { return texts.map { SettingValue(text: $0, origin: setting.flagText) } }
     let name = setting.environmentName
-    guard let text = environment[name], !text.isEmpty else { return [] }
+    guard let text = environment[name], !text.isEmpty else { return file[setting] ?? [] }
     return [SettingValue(text: text, origin: name)]
   }
 

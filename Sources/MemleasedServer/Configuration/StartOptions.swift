@@ -10,7 +10,7 @@ public struct ProcessOptions: Sendable, Equatable {
   public init() {}
 }
 
-/// Flags and environment, checked: everything that a start needs, and what it says with `-v`.
+/// Flags, environment and configuration file, checked: everything that a start needs, and what it says with `-v`.
 public struct StartOptions: Sendable {
   public var server = ServerConfiguration()
   public var process = ProcessOptions()
@@ -21,16 +21,21 @@ public struct StartOptions: Sendable {
   static let itemSizeBytes = 1 << 10...128 << 20
   static let memoryBytes = 1 << 20...1 << 44
   static let longestUnixPathBytes = 103
-  /// A day: no lease, window or interval should be longer.
-  static let longestLeaseMs = 86_400_000
 
   /// Refuses with one clear line; `cores` is the default of `-t`.
   public init(_ settings: RawSettings, cores: Int) throws(StartError) {
     server.workers = min(256, max(1, cores))
+    var settings = settings
+    let file = try settings.value(.config).map { value throws(StartError) in try ConfigurationFile(path: value.text) }
+    settings.file = file?.settings ?? [:]
+    server.configurationFilePath = settings.value(.config)?.text
+    server.policies = file?.policies ?? []
     try readListening(settings)
     try readMemory(settings)
     try readBehaviour(settings)
     try readLeases(settings)
+    try readWaiting(settings)
+    try file?.checkPolicies(servers: server.plainWrites)
     try readProcess(settings)
     try readWithoutEffect(settings)
     for name in settings.unknownEnvironmentNames { notes.append("\(name): no such setting") }
@@ -108,24 +113,29 @@ public struct StartOptions: Sendable {
       server.plainWrites = .allow
       server.staleWindowMs = 0
     }
-    if let value = settings.value(.plainWrites) {
-      switch value.text {
-      case "reject": server.plainWrites = .reject
-      case "guard": server.plainWrites = .guarded
-      case "allow": server.plainWrites = .allow
-      default: throw value.refusal("reject, guard or allow")
-      }
-    }
-    let milliseconds = "a number of milliseconds"
-    if let value = settings.value(.leaseMs) { server.leaseMs = UInt64(try value.integer(1...Self.longestLeaseMs, milliseconds)) }
-    if let value = settings.value(.staleWindowMs) {
-      server.staleWindowMs = UInt64(try value.integer(0...Self.longestLeaseMs, milliseconds))
-    }
-    if let value = settings.value(.grantIntervalMs) {
-      server.grantIntervalMs = UInt64(try value.integer(0...Self.longestLeaseMs, milliseconds))
-    }
+    if let value = settings.value(.plainWrites) { server.plainWrites = try value.plainWrites() }
+    if let value = settings.value(.leaseMs) { server.leaseMs = try value.milliseconds(atLeast: 1) }
+    if let value = settings.value(.staleWindowMs) { server.staleWindowMs = try value.milliseconds() }
+    if let value = settings.value(.grantIntervalMs) { server.grantIntervalMs = try value.milliseconds() }
+    if let value = settings.value(.graceMs) { server.graceMs = try value.milliseconds() }
+    if let value = settings.value(.refreshAheadMs) { server.refreshAheadMs = try value.milliseconds() }
+    if let value = settings.value(.holders) { server.holders = try value.integer(1...Policy.mostHolders, "a number of holders") }
     if let value = settings.value(.maxLeases) { server.maxLeases = try value.integer(1...100_000_000, "a number of leases") }
     if let value = settings.value(.releaseOnDisconnect) { server.releasesOnDisconnect = try value.isOn() }
+  }
+
+  private mutating func readWaiting(_ settings: RawSettings) throws(StartError) {
+    let (range, waiters) = (1...100_000_000, "a number of waiters")
+    if let value = settings.value(.maxWaitMs) { server.longestWaitMs = try value.milliseconds() }
+    if let value = settings.value(.maxWaiters) { server.maxWaiters = try value.integer(range, waiters) }
+    if let value = settings.value(.maxWaitersPerKey) { server.maxWaitersPerKey = try value.integer(range, waiters) }
+    if let value = settings.value(.maxWaitersPerConnection) { server.maxWaitersPerConnection = try value.integer(range, waiters) }
+    if let value = settings.value(.coalesceGets) {
+      server.coalesceGetsMs = try value.milliseconds()
+      guard server.coalesceGetsMs == 0 || server.plainWrites != .reject else {
+        throw .usage("\(value.origin): needs --plain-writes guard or allow")
+      }
+    }
   }
 
   private mutating func readProcess(_ settings: RawSettings) throws(StartError) {

@@ -10,6 +10,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
     case .version: version()
     case .quit: return .closes
     case .verbosity: verbosity(&arguments, isQuiet)
+    case .flushPrefix: flushPrefix(&arguments, isQuiet, store)
+    case .policy: runPolicy(connection, &arguments, isQuiet, store)
     case .flushAll: flushAll(&arguments, isQuiet, store)
     case .shutdown: return shutdown(&arguments)
     case .cacheMemlimit: cacheMemlimit(&arguments, isQuiet, store)
@@ -79,11 +81,11 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var text: [UInt8] = []
     let words = UnsafeRawBufferPointer(start: request.pointee.rest.start, count: request.pointee.rest.count)
     withShared { $0.statistics.answer(words, into: &text) }
-    send(text, on: connection)
+    sendText(text, on: connection)
   }
 
   /// A text of any length: through the output buffer while it fits, else behind what waits.
-  private func send(_ text: [UInt8], on connection: ConnectionPointer) {
+  func sendText(_ text: [UInt8], on connection: ConnectionPointer) {
     text.withUnsafeBytes { bytes in
       guard let start = bytes.baseAddress else { return }
       var offset = 0

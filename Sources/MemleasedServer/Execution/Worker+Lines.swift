@@ -179,14 +179,13 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func dropFailedSet(_ request: UnsafeMutablePointer<Request>, _ store: Store, isTooLarge: Bool) {
     let key = cacheKey(request.pointee.key, store)
     let isPlainSet = request.pointee.command == .set || (request.pointee.command == .metaSet && request.pointee.mode == 0)
-    let isEntitled = pointee.plainWrites == .allow && !request.pointee.hasCompare
     store.partition(hash: key.hash).locked { partition in
       if isTooLarge {
         partition.counters.storeTooLarge &+= 1
       } else {
         partition.counters.storeNoMemory &+= 1
       }
-      if isPlainSet, isEntitled {
+      if isPlainSet, !request.pointee.hasCompare, partition.plainWrites(key, pointee.plainWrites) == .allow {
         let before = partition.counters
         _ = partition.delete(key, nowMs: pointee.nowMs, DeleteRequest())
         // Nobody asked for a deletion.
@@ -206,9 +205,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     let count = request.pointee.valueCount
     let lineStart = position
     position = lineEnd
-    if pointee.plainWrites == .reject, !request.pointee.hasCompare {
-      let key = cacheKey(request.pointee.key, store)
-      store.partition(hash: key.hash).locked { $0.counters.plainWritesRefused &+= 1 }
+    if !request.pointee.hasCompare, refusesPlainWrite(cacheKey(request.pointee.key, store), store) {
       reply(ReplyLine.tokenRequired, unless: request.pointee.isQuiet && request.pointee.command != .metaSet)
       swallow(connection, count + 2)
       return .next
@@ -228,6 +225,15 @@ extension UnsafeMutablePointer where Pointee == Worker {
     connection.pointee.largeWrite = LargeWrite(value: value, received: received, line: line, lineCount: lineCount)
     connection.pointee.phase = .largeValue
     return .next
+  }
+
+  /// Counts a refusal where plain writes are not taken at all.
+  private func refusesPlainWrite(_ key: CacheKey, _ store: Store) -> Bool {
+    store.partition(hash: key.hash).locked { partition in
+      guard partition.plainWrites(key, pointee.plainWrites) == .reject else { return false }
+      partition.counters.plainWritesRefused &+= 1
+      return true
+    }
   }
 
   /// More of a large value, and in the end its line end and the command itself.

@@ -64,7 +64,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     }
     write.invalidate = request.pointee.flags.has("I") && request.pointee.hasCompare
     if request.pointee.hasExplicitVersion { write.explicitVersion = request.pointee.explicitVersion }
-    write.graceMs = min(request.pointee.options.graceSeconds, CommandTimes.longestSeconds) &* 1000
+    if request.pointee.options.hasGrace { write.graceMs = min(request.pointee.options.graceSeconds, CommandTimes.longestSeconds) &* 1000 }
   }
 
   /// `HD`, `NS`, `EX`, `NF` with the flags asked back; errors in words.

@@ -51,6 +51,7 @@ extension StartOptions {
   /// A daemon works in `/`.
   fileprivate mutating func makePathsAbsolute() {
     server.unixSocketPath = server.unixSocketPath.map(ProcessSetup.absolutePath)
+    server.configurationFilePath = server.configurationFilePath.map(ProcessSetup.absolutePath)
     process.pidFilePath = process.pidFilePath.map(ProcessSetup.absolutePath)
   }
 }

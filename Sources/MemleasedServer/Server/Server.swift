@@ -74,6 +74,8 @@ public struct Server {
     settings.maxWaiters = configuration.maxWaiters
     settings.maxWaitersPerKey = configuration.maxWaitersPerKey
     settings.coalesceGetsMs = configuration.coalesceGetsMs
+    settings.graceMs = configuration.graceMs
+    settings.refreshAheadMs = configuration.refreshAheadMs
     var generator = SystemRandomNumberGenerator()
     settings.seed = generator.next()
     return settings

@@ -11,6 +11,8 @@ final class ServerContext: Sendable {
   let mainInbox: Inbox
   private let inboxes = Guarded<[Inbox]>([])
   private let authFile: Guarded<AuthFile?>
+  /// Prefixes of the configuration file's policies.
+  private let filePrefixes = Guarded<[[UInt8]]>([])
   private let shutdownRequested = Atomic<Bool>(false)
 
   init?(_ start: PreparedStart, store: Store) {
@@ -24,6 +26,7 @@ final class ServerContext: Sendable {
     statistics = ServerStatistics(configuration: start.configuration, store: store, watchHub: watchHub)
     statistics.setListeners(start.listeners)
     authFile = Guarded(start.authFile)
+    _ = setFilePolicies(configuration.policies)
   }
 
   // MARK: Threads
@@ -60,8 +63,41 @@ final class ServerContext: Sendable {
     authFile.withLock { $0?.accepts(credentials: credentials) ?? true }
   }
 
-  /// SIGHUP: reads the users anew. A file that cannot be used leaves the old ones.
+  /// SIGHUP: reads the users and the policies anew. A file that cannot be used leaves the old ones.
   func reload() {
+    reloadUsers()
+    reloadPolicies()
+  }
+
+  private func reloadPolicies() {
+    guard let path = configuration.configurationFilePath else { return }
+    do throws(StartError) {
+      let file = try ConfigurationFile(path: path)
+      try file.checkPolicies(servers: configuration.plainWrites)
+      guard setFilePolicies(file.policies) else {
+        throw .usage("\(path): more than \(Store.mostPolicies) policies with those set by command")
+      }
+      writeErrorLine("memleased: read the policies in \(path)")
+    } catch {
+      writeErrorLine("memleased: \(error.message); the old policies stay")
+    }
+  }
+
+  /// Sets the file's policies in place of those that it had before; those that were set by command stay, unless the file names their prefix.
+  private func setFilePolicies(_ policies: [PrefixPolicy]) -> Bool {
+    filePrefixes.withLock { prefixes in
+      let present = Set(store.policies.map(\.prefix))
+      let kept = Set(policies.map(\.prefix))
+      let removed = prefixes.filter { present.contains($0) && !kept.contains($0) }
+      let changes =
+        removed.map { (prefix: $0, policy: Policy?.none) } + policies.map { (prefix: $0.prefix, policy: Policy?.some($0.policy)) }
+      guard store.changePolicies(changes) == .done else { return false }
+      prefixes = policies.map(\.prefix)
+      return true
+    }
+  }
+
+  private func reloadUsers() {
     guard let path = configuration.authFilePath else { return }
     do {
       let file = try AuthFile(path: path)

@@ -44,21 +44,22 @@ struct SettingsStats {
   private func appendOurs(to reply: inout [UInt8]) {
     reply.appendStat("watch_enabled", isYes: !configuration.isWatchDisabled)
     reply.appendStat("memcached_mode", isYes: configuration.isMemcachedMode)
-    reply.appendStat("plain_writes", plainWritesText)
+    reply.appendStat("plain_writes", configuration.plainWrites.text)
     reply.appendStat("lease_ms", configuration.leaseMs)
     reply.appendStat("stale_window_ms", configuration.staleWindowMs)
     reply.appendStat("grant_interval_ms", configuration.grantIntervalMs)
     reply.appendStat("max_leases", configuration.maxLeases)
+    reply.appendStat("holders", configuration.holders)
+    reply.appendStat("grace_ms", configuration.graceMs)
+    reply.appendStat("refresh_ahead_ms", configuration.refreshAheadMs)
+    reply.appendStat("coalesce_gets_ms", configuration.coalesceGetsMs)
+    reply.appendStat("max_wait_ms", configuration.longestWaitMs)
+    reply.appendStat("max_waiters", configuration.maxWaiters)
+    reply.appendStat("max_waiters_per_key", configuration.maxWaitersPerKey)
+    reply.appendStat("max_waiters_per_connection", configuration.maxWaitersPerConnection)
+    reply.appendStat("config_file", configuration.configurationFilePath ?? "NULL")
     reply.appendStat("release_on_disconnect", isYes: configuration.releasesOnDisconnect)
     reply.appendStat("partitions", partitions)
     reply.appendStat("segment_bytes", segmentBytes)
-  }
-
-  private var plainWritesText: String {
-    switch configuration.plainWrites {
-    case .reject: "reject"
-    case .guarded: "guard"
-    case .allow: "allow"
-    }
   }
 }
