@@ -161,6 +161,17 @@ struct FailPassKeepTests {
     #expect(core.get("k").clientFlags == 9)
   }
 
+  @Test("Keep is refused when a late fill replaced the value that came with the token")
+  func keepAfterLateFill() {
+    let late = core.grant("k")
+    core.delete("k")
+    let token = core.grant("k")
+    #expect(core.fill("k", late, "read before the delete") == .staleStored)
+    #expect(!core.keep("k", token, ttl: nil))
+    #expect(core.get("k").outcome == .miss)
+    #expect(core.fill("k", token, "new") == .stored)
+  }
+
   @Test("Keep of a large value keeps every byte")
   func keepLarge() {
     let value = patternBytes(seed: 5, count: 300_000)
