@@ -4,7 +4,8 @@
   struct HotKeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "hot-key",
-      abstract: "Clients read one key all the time, while it is deleted again and again: how often must the database be asked?")
+      abstract: "Clients read one key all the time, while it is deleted again and again: how often must the database be asked?",
+      discussion: "With leases the fills carry I: one that a delete overtook is kept as the stale value.")
 
     @OptionGroup var common: HerdOptions
 
@@ -35,7 +36,7 @@
       try common.raiseDescriptorLimit(toHold: clients + 1)
       let key = common.newKey
       let readers = coordination.strategy(key: key, value: Herd.value(common.valueBytes), waitMs: 30_000)
-      (readers as? LeaseStrategy)?.expectsRefusal = true
+      (readers as? LeaseStrategy)?.expectsDeletes = true
       let strategy = HotKeyStrategy(readers: readers, key: key, deleter: clients)
       let herd = try Herd(
         strategy: strategy, endpoint: try Endpoint(common.server), clients: clients + 1, valueBytes: common.valueBytes,

@@ -46,8 +46,8 @@
     private let value: [UInt8]
     /// The token of each client that holds the lease.
     private var tokens: [Int: [UInt8]] = [:]
-    /// Whether a fill may be refused, because the key was deleted meanwhile.
-    var expectsRefusal = false
+    /// The key may be deleted while somebody fetches: then the fill is kept as the stale value (`I`), or refused.
+    var expectsDeletes = false
 
     init(key: String, value: [UInt8], waitMs: Int?) {
       self.key = key
@@ -63,7 +63,7 @@
       switch reply.outcome {
       case .hit: took(client, MetaValue(start, reply), herd)
       case .stored: break
-      case .refused where expectsRefusal: break
+      case .refused where expectsDeletes: break
       default: herd.fail("unexpected reply", start, reply.length)
       }
       herd.answered(client)
@@ -87,7 +87,7 @@
       guard let token = tokens.removeValue(forKey: client) else { return }
       var fill = Array("ms \(key) \(value.count) C".utf8)
       fill += token
-      fill += Array(" T60\r\n".utf8)
+      fill += Array((expectsDeletes ? " T60 I\r\n" : " T60\r\n").utf8)
       fill += value
       fill += Array("\r\n".utf8)
       herd.fill(client, fill)
