@@ -7,6 +7,7 @@ let package = Package(
   products: [
     .executable(name: "memleased", targets: ["memleased"]),
     .executable(name: "memlease-bench", targets: ["memlease-bench"]),
+    .executable(name: "memlease-simulate", targets: ["memlease-simulate"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -37,9 +38,19 @@ let package = Package(
       ],
       path: "tools/memlease-bench"
     ),
+    .target(name: "LeaseSimulation", dependencies: ["LeaseCore"], path: "Tests/Simulation"),
+    .executableTarget(
+      name: "memlease-simulate",
+      dependencies: [
+        "LeaseSimulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "tools/memlease-simulate"
+    ),
     .testTarget(name: "LeaseCoreTests", dependencies: ["LeaseCore"]),
     .testTarget(name: "LeaseWireTests", dependencies: ["LeaseWire"]),
     .testTarget(name: "ServerTests", dependencies: ["MemleasedServer", "memleased"]),
+    .testTarget(name: "SimulationTests", dependencies: ["LeaseSimulation"]),
     .testTarget(name: "TranscriptTests"),
   ],
   swiftLanguageModes: [.v6]

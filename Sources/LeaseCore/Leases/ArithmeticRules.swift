@@ -57,7 +57,9 @@ extension PartitionState {
       result.status = .notNumeric
       return result
     }
-    if let compare = request.compare, version(of: found) != compare, look.record?.liveGrant(token: compare) == nil {
+    if let compare = request.compare, look.record?.liveGrant(token: compare) == nil,
+      version(of: found) != compare || look.record?.writer != nil
+    {
       counters.casBadval += 1
       result.status = .exists
       return result
@@ -72,7 +74,7 @@ extension PartitionState {
       return result
     }
     if request.isDecrement { counters.decrHits += 1 } else { counters.incrHits += 1 }
-    if let record = look.record { endByWrite(record, find(key).map { told($0) } ?? ReadResult()) }
+    endByArithmetic(key, look, request)
     if let touch = request.touch {
       look = self.look(key)
       if look.isItem { touchFound(key, &look, touch) }
@@ -82,6 +84,17 @@ extension PartitionState {
     result.version = version
     if let now = find(key) { result.expiry = expiry(of: now) }
     return result
+  }
+
+  /// As in memcached a value that was marked stale stays so, and who waits for a fresh one goes on waiting; but not if it is a holder's fill.
+  private mutating func endByArithmetic(_ key: CacheKey, _ look: Look, _ request: ArithmeticRequest) {
+    guard let record = look.record, var written = find(key) else { return }
+    if let token = request.compare, record.liveGrant(token: token) != nil {
+      setFlags(&written) { $0.remove(.isStaleMarked) }
+    } else if visibility(of: written) == .staleMarked {
+      return record.noteValueReplaced()
+    }
+    endByWrite(record, told(written))
   }
 
   private func isEmpty(_ found: Found) -> Bool { !found.header.flags.contains(.isLarge) && found.header.valueCount == 0 }

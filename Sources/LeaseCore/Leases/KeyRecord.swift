@@ -15,7 +15,7 @@ struct Grant {
   /// The connection that holds it; 0: none.
   var holderID: UInt64
   var kind: Kind
-  /// A late fill replaced the stale value that came with the token: what the holder learns about its value says nothing about this one.
+  /// Another stale value has taken the place of the one that came with the token: what the holder learns about that says nothing about this.
   var isValueReplaced = false
 }
 
@@ -95,6 +95,9 @@ extension UnsafeMutablePointer<KeyRecord> {
     eachGrant { if $0.pointee.kind != .voided, $0.pointee.kind != .filler { count += 1 } }
     return count
   }
+
+  /// The stale value is another one now, and the leases stay.
+  func noteValueReplaced() { eachGrant { $0.pointee.isValueReplaced = true } }
 
   var voidedGrants: Int {
     var count = 0

@@ -37,6 +37,8 @@ extension PartitionState {
     if look.isItem, let found = look.found {
       if version(of: found) == compare, !(request.isLeaseSet && look.visibility != .fresh) {
         if request.mode == .add { return .refuse(.notStored) }
+        // What was read before a writer's hold does not come back during it.
+        if look.record?.writer != nil { return .refuse(request.isLeaseSet ? .notStored : .exists) }
         counters.casHits += 1
         return .write
       }
@@ -143,7 +145,8 @@ extension PartitionState {
     result.version = version
     result.tookLarge = request.large != nil
     result.count = request.large?.count ?? request.count
-    if !keepsLeases, let record = look.record { endByWrite(record, told(request, result)) }
+    guard let record = look.record else { return }
+    if keepsLeases { record.noteValueReplaced() } else { endByWrite(record, told(request, result)) }
   }
 
   /// What waiters are told of a write: the value itself, whatever has become of it in the store.
@@ -183,7 +186,6 @@ extension PartitionState {
     record.pointee.staleUntilMs = untilMs
     record.pointee.staleToken = token
     end(grant, of: record)
-    record.eachGrant { $0.pointee.isValueReplaced = true }
     _ = refresh(record)
     // To the meta dialect (I) this is HD like any other kept write.
     result.status = request.isLeaseSet ? .staleStored : .stored

@@ -129,7 +129,8 @@ extension PartitionState {
       var waiter = current.pointee.first
       var looked = 0
       while let candidate = waiter, looked < LeaseSettings.mostPassedOver {
-        let wanted = candidate.pointee.holders == 0 ? holders : Int(candidate.pointee.holders)
+        // Coalesced gets wait for one of them, however many holders of leases there may be.
+        let wanted = candidate.pointee.isPlain ? 1 : candidate.pointee.holders == 0 ? holders : Int(candidate.pointee.holders)
         if live < wanted {
           if best.map({ candidate.pointee.sequence < $0.pointee.sequence }) ?? true { best = candidate }
           break
@@ -158,7 +159,7 @@ extension PartitionState {
       result.isWon = true
       result.remainingMs = lengthMs
       let key = CacheKey(bytes: UnsafeRawPointer(record.key), count: Int(record.pointee.keyCount), hash: record.pointee.hash)
-      if let found = find(key), visibility(of: found) == .hiddenStale || visibility(of: found) == .staleMarked {
+      if let found = find(key), isShownToWinner(found, record) {
         result.status = .hit
         result.isStale = true
         view(found, into: &result.item)
@@ -168,6 +169,15 @@ extension PartitionState {
     let single = LanePointer.make(worker: waiter.pointee.worker, record: nil, partition: number)
     single.append(waiter)
     fire(single, WaitOutcome.keeping(result))
+  }
+
+  /// A stale value, but not one that was kept for a window that is over.
+  private func isShownToWinner(_ found: Found, _ record: RecordPointer) -> Bool {
+    switch visibility(of: found) {
+    case .staleMarked: true
+    case .hiddenStale: !found.header.flags.contains(.isKeptStale) || record.pointee.staleUntilMs > nowMs
+    case .fresh, .absent: false
+    }
   }
 
   // MARK: Coalesced gets
