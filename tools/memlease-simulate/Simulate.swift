@@ -21,7 +21,7 @@ struct Simulate: AsyncParsableCommand {
     let failures = await Runner(steps: steps, trace: trace).run(range, jobs: max(jobs, 1))
     for failure in failures {
       print(failure)
-      print("replay: memlease-simulate --seed \(failure.seed) --steps \(steps) --trace")
+      print("replay: tools/simulate --seed \(failure.seed) --steps \(steps) --trace")
     }
     let seconds = Double((ContinuousClock.now - start) / .milliseconds(1)) / 1_000
     print("\(range.count) seeds of \(steps) steps in \(seconds) s, \(failures.count) failed")
