@@ -193,13 +193,15 @@ def install(packages):
     missing = [package for package, sign in packages.items() if not (Path(sign).exists() if "/" in sign else shutil.which(sign))]
     if not missing:
         return
-    script = f'source "{ROOT}/tools/lib/install.sh"; install_packages "$@"'
+    script = f"""
+      source "{ROOT}/tools/lib/install.sh"
+      install_packages "$@"
+      # The packages' own services would take ports, and time from what is measured.
+      for name in "$@"; do
+        if [ -d /run/systemd/system ] && systemctl is-enabled --quiet "$name" 2>/dev/null; then as_root systemctl disable --now "$name"; fi
+      done
+    """
     subprocess.run(["bash", "-ec", script, "install", *missing], check=True, stdout=sys.stderr)
-    # The packages' own services would take ports, and time from what is measured.
-    if Path("/run/systemd/system").exists():
-        for service in missing:
-            if service in ("memcached", "redis-server"):
-                subprocess.run(["systemctl", "disable", "--now", service], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def build(memleased):
