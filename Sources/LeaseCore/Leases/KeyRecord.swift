@@ -99,6 +99,13 @@ extension UnsafeMutablePointer<KeyRecord> {
   /// The stale value is another one now, and the leases stay.
   func noteValueReplaced() { eachGrant { $0.pointee.isValueReplaced = true } }
 
+  /// Whether this connection has a live lease on the key.
+  func holds(_ holderID: UInt64) -> Bool {
+    var found = false
+    if holderID != 0 { eachGrant { if $0.pointee.holderID == holderID, $0.pointee.kind != .voided { found = true } } }
+    return found
+  }
+
   var voidedGrants: Int {
     var count = 0
     eachGrant { if $0.pointee.kind == .voided { count += 1 } }

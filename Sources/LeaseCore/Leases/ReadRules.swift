@@ -198,7 +198,7 @@ extension PartitionState {
     case .none:
       if record.writer != nil {
         tell(.passed, key, record, options, &result)
-      } else if record.liveGrants > 0 {
+      } else if record.liveLeases > 0 {
         tell(.owed, key, record, options, &result)
       }
     }

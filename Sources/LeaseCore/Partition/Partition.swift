@@ -32,17 +32,20 @@ public struct Partition: @unchecked Sendable {
     let number = state.pointee.number
     let shared = state.pointee.shared
     var lanes = state.pointee.firedLanes
+    // From the unlocking on a lane is its worker's alone.
+    var fired: [FiredLane] = []
+    while let lane = lanes {
+      lanes = lane.pointee.next
+      lane.pointee.next = nil
+      fired.append(FiredLane(lane))
+    }
     let deadlineMs = state.pointee.earlierDeadlineMs
     state.pointee.firedLanes = nil
     state.pointee.earlierDeadlineMs = .max
     state.pointee.hasNews = false
     pthread_mutex_unlock(mutex)
     if deadlineMs != .max { shared.onEarlierDeadline?(number, deadlineMs) }
-    while let lane = lanes {
-      lanes = lane.pointee.next
-      lane.pointee.next = nil
-      shared.onAnswer?(FiredLane(lane))
-    }
+    for lane in fired { shared.onAnswer?(lane) }
   }
 
   /// The common path: a fresh value, counted as get hit or miss, access noted. False: a miss for a classic reader. O(1).

@@ -190,6 +190,8 @@ extension PartitionState {
     if look.visibility == .fresh { return .none }
     if let record = look.record {
       if record.pointee.outcome != .none { return .none }
+      // Its own write would come behind its wait.
+      if record.holds(holderID) { return .none }
       if isOwed(record) { return .waiter(waitMs: coalesceMs) }
     }
     guard let token = addGrant(key, look, .filler, lengthMs: coalesceMs, holderID: holderID) else { return .none }

@@ -58,11 +58,14 @@ public typealias LanePointer = UnsafeMutablePointer<Lane>
 /// Carries a lane to its worker. Sendable: from then on nobody else touches it.
 public struct FiredLane: @unchecked Sendable {
   public let lane: LanePointer
-  init(_ lane: LanePointer) { self.lane = lane }
+  public let worker: Int
+  init(_ lane: LanePointer) {
+    self.lane = lane
+    worker = Int(lane.pointee.workerNumber)
+  }
 
   /// What all of its waiters are told.
   public var outcome: WaitOutcome? { lane.pointee.outcome }
-  public var worker: Int { lane.pointee.worker }
 
   /// The next waiter to answer; nil: none is left, `free` the lane. O(1).
   public func takeFirst() -> WaiterPointer? {

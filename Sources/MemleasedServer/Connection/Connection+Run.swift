@@ -237,7 +237,9 @@ extension UnsafeMutablePointer where Pointee == Connection {
     worker.readClock()
     guard sendPending() else { return worker.close(self, .error) }
     guard pointee.pendingFirst == nil else { return }
-    if pointee.isClosing || (worker.pointee.isDraining && unexecutedBytes == 0) { return worker.close(self, .normal) }
+    if pointee.isClosing || (worker.pointee.isDraining && unexecutedBytes == 0 && pointee.deferredCount == 0) {
+      return worker.close(self, .normal)
+    }
     notePhase()
     startReading()
     if pointee.phase == .watching {
