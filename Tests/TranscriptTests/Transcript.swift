@@ -18,8 +18,12 @@ struct Transcript: Sendable {
       case expectClosed
       /// `C1 silent`: everything that was expected has come, and nothing else: an `mn` is answered next.
       case silent
+      /// `C1 waits`: nothing more has come so far.
+      case waits
       /// `retry 5s`: the steps of the paragraph, again and again until they match.
       case retry(limitMs: Int, [Step])
+      /// `waiters 2`: the server comes to count so many parked requests.
+      case waiters(Int)
       /// `server exits 0`.
       case serverExits(code: Int32)
     }

@@ -103,6 +103,9 @@ struct TranscriptParser {
     if text.hasPrefix("server exits "), let code = Int32(text.dropFirst(13)) {
       return .init(line: line, connection: "", action: .serverExits(code: code))
     }
+    if text.hasPrefix("waiters "), let count = Int(text.dropFirst(8)), count >= 0 {
+      return .init(line: line, connection: "", action: .waiters(count))
+    }
     let name = text.prefix { $0.isASCII && ($0.isLetter || $0.isNumber) }
     guard name.first == "C", name.count > 1 else { throw error(line, "not a transcript line: \(text)") }
     let connection = String(name)
@@ -118,6 +121,7 @@ struct TranscriptParser {
     case " close": action = .close
     case " closed": action = .expectClosed
     case " silent": action = .silent
+    case " waits": action = .waits
     case "<~": action = .expectAmong(nil)
     case _ where rest.hasPrefix(">>"): action = .send(try pattern(2), endsLine: false)
     case _ where rest.hasPrefix(">"): action = .send(try pattern(1), endsLine: true)

@@ -29,7 +29,8 @@ import Testing
 
   @Test(arguments: [
     "D1> x", "C1 shut", "C> x", "C1", "C1< <nothing>", "C1< <number:5>", "C1> \\q", "C1> \\x4", "C1> \\{x*}", "retry 5\nC1> mn",
-    "retry 5s\nC1< MN", "retry 5s\nC1> mn\nC2< MN", "retry 5s\nC1> mn\nC1 close", "C1< <token:>", "C1> <", "server exits x", "",
+    "retry 5s\nC1< MN", "retry 5s\nC1> mn\nC2< MN", "retry 5s\nC1> mn\nC1 close", "C1< <token:>", "C1> <", "server exits x", "waiters",
+    "waiters x", "waiters -1", "C1 wait", "",
   ])
   func refusesWhatItDoesNotUnderstand(_ body: String) {
     #expect(throws: TranscriptError.self) { try parse(body) }
@@ -89,6 +90,15 @@ import Testing
     var bindings = Bindings()
     #expect(try !matches("<token:a> x", "5 y", &bindings))
     #expect(bindings.values.isEmpty)
+  }
+
+  @Test func knowsTheLinesAboutWaiting() throws {
+    let transcript = try parse("waiters 12\nC2 waits")
+    guard case .waiters(12) = transcript.steps[0].action, case .waits = transcript.steps[1].action else {
+      Issue.record("read as something else: \(transcript.steps)")
+      return
+    }
+    #expect(transcript.steps[1].connection == "C2")
   }
 
   @Test func retryTakesItsParagraph() throws {

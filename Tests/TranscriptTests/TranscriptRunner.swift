@@ -73,6 +73,12 @@ struct TranscriptRunner {
       note(step, " closed")
     case .silent:
       try expectSilence(step, try connection(step))
+    case .waits:
+      let line = try connection(step).readLine(limitMs: 0)
+      if case .line(let line) = line { throw mismatch(step, expected: "(nothing yet)", actual: line) }
+      guard line == .timedOut else { throw failure(step, "the server closed the connection") }
+    case .waiters(let count):
+      try awaitWaiters(step, count)
     case .retry(let limitMs, let steps):
       try retry(step, limitMs, steps)
     case .serverExits(let code):
@@ -137,6 +143,28 @@ struct TranscriptRunner {
       guard line == Array("MN".utf8) else { throw mismatch(step, expected: "(nothing more)", actual: line) }
     case .closed: throw failure(step, "the server closed the connection")
     case .timedOut: throw failure(step, "the server does not answer any more")
+    }
+  }
+
+  /// Asks on a connection of its own, so that no request of the transcript is behind or before it.
+  private func awaitWaiters(_ step: Transcript.Step, _ count: Int) throws(TranscriptError) {
+    guard let socket = server.connect() else { throw failure(step, "cannot connect") }
+    defer { socket.close() }
+    let limit = Date().addingTimeInterval(Double(Self.lineLimitMs) / 1000)
+    while true {
+      guard socket.send(Array("stats leases\r\n".utf8), pieceBytes: 0, limitMs: Self.lineLimitMs) else {
+        throw failure(step, "sending failed")
+      }
+      var waiters: Int? = nil
+      while true {
+        guard case .line(let line) = try readLine(step, socket, expecting: nil) else { return }
+        let text = String(decoding: line, as: UTF8.self)
+        if text == "END" { break }
+        if text.hasPrefix("STAT waiters ") { waiters = Int(text.dropFirst(13)) }
+      }
+      if waiters == count { return }
+      if Date() > limit { throw failure(step, "the server counts \(waiters.map(String.init) ?? "no") waiters") }
+      poll(nil, 0, 2)
     }
   }
 

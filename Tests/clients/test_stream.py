@@ -54,6 +54,12 @@ class Hostile:
     def keys(self, most):
         return b" ".join(self.random.choice(self.KEYS) for _ in range(self.random.randrange(1, most)))
 
+    def lease_options(self):
+        return self.random.choice([b"Lf", b"Ll100", b"Lw20", b"Lw0", b"Lf,w30", b"Lh2,w5", b"Ll10,w300"])
+
+    def opaque(self):
+        return b"%d" % self.random.randrange(20)
+
     def data(self):
         sizes = [0, 1, 5, 30, 300, 3000, 9000, 40000] if self.random.random() < 0.95 else [130_000, 600_000, 1 << 20, (1 << 20) + 1]
         size = self.random.choice(sizes)
@@ -73,7 +79,7 @@ class Hostile:
             lambda: b"cas %s 0 %s %d %s\r\n%s\r\n" % (key, time, size, number, data),
             lambda: b"lease-get %s\r\n" % self.keys(10),
             lambda: b"lease-set %s %s 0 %s %s" % (key, number, time, block),
-            lambda: b"mg %s %s\r\n" % (key, self.some([b"s", b"v", b"t", b"f", b"c", b"k", b"h", b"l", b"u", b"q", b"N10", b"T50", b"R30", b"O1", b"Lf", b"Ll100"])),
+            lambda: b"mg %s %s\r\n" % (key, self.some([b"s", b"v", b"t", b"f", b"c", b"k", b"h", b"l", b"u", b"q", b"N10", b"T50", b"R30", b"O" + self.opaque(), self.lease_options()])),
             lambda: b"ms %s %d %s\r\n%s\r\n" % (key, size, self.some([b"c", b"s", b"k", b"q", b"T50", b"C" + number, b"I", b"MA", b"N5", b"F3", b"Lg5", b"E99"]), data),
             lambda: b"md %s %s\r\n" % (key, self.some([b"q", b"I", b"x", b"T5", b"C" + number, b"k", b"O1"])),
             lambda: b"ma %s %s\r\n" % (key, self.some([b"N0", b"J5", b"D3", b"MD", b"v", b"t", b"c", b"q", b"T9"])),
@@ -84,6 +90,8 @@ class Hostile:
             lambda: b"%s %s %s 50\r\n" % (draw.choice([b"lease-extend", b"lease-pass"]), key, number),
             lambda: b"lease-release %s %s\r\nlease-keep %s %s 60\r\n" % (key, number, key, number),
             lambda: b"lease-fail %s %s 50 3\r\nerr\r\n" % (key, number),
+            lambda: b"mg %s v N5 Lw%d O%s\r\n" % (key, draw.choice([1, 30, 1000]), self.opaque()),
+            lambda: b"mx %s\r\n" % self.opaque(),
             lambda: b"me %s\r\nmetaget %s\r\n" % (key, key),
             lambda: draw.choice([b"stats", b"stats conns", b"stats items", b"stats slabs", b"stats settings", b"stats leases", b"version"]) + b"\r\n",
             lambda: draw.choice([b"lru_crawler metadump all\r\n", b"lru_crawler mgdump all\r\n"]),
@@ -117,7 +125,10 @@ class Hostile:
 
 @pytest.mark.parametrize("policy", ["allow", "guard", "reject"])
 def test_hostile_clients_do_no_harm(policy):
-    with Server("-t", "2", "-m", "32", "--plain-writes", policy, "--grant-interval-ms", "3" if policy == "guard" else "0", plain=False) as server:
+    flags = ["--plain-writes", policy, "--grant-interval-ms", "3" if policy == "guard" else "0"]
+    if policy != "reject":
+        flags += ["--coalesce-gets", "15"]
+    with Server("-t", "2", "-m", "32", *flags, plain=False) as server:
         attackers = [threading.Thread(target=Hostile(seed).attack, args=(server.port, 20)) for seed in range(6)]
         for attacker in attackers:
             attacker.start()
