@@ -40,7 +40,7 @@ struct MemleasedCommand: ParsableCommand {
   var user: String?
   @Option(name: .setting(.listenBacklog), help: .init("Length of the queue of connections to accept (default: 1024).", valueName: "num"))
   var listenBacklog: String?
-  @Flag(name: .setting(.disableFlushAll), help: "Refuse flush_all.")
+  @Flag(name: .setting(.disableFlushAll), help: "Refuse flush_all and flush_prefix.")
   var disableFlushAll = false
   @Flag(name: .setting(.enableShutdown), help: "Take the shutdown command.")
   var enableShutdown = false
