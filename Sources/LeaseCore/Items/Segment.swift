@@ -5,6 +5,15 @@ struct Segment {
 
   enum Phase: UInt8 { case free, open, sealed }
 
+  /// Whether items in it may have been flushed by prefix.
+  enum Flushed: UInt8 {
+    case nothing
+    /// To be looked through.
+    case unknown
+    /// Looked through: none but values that are stale for a while.
+    case stale
+  }
+
   var memory: UnsafeMutableRawPointer
   /// Never repeats: with an offset it names one item for the life of the process.
   var generation: UInt64 = 0
@@ -21,8 +30,7 @@ struct Segment {
   var classIndex: UInt8 = 0
   var unitShift: UInt8 = 0
   var phase = Phase.free
-  /// What a flush ended was removed from it.
-  var isSwept = false
+  var flushed = Flushed.nothing
 
   init(memory: UnsafeMutableRawPointer) { self.memory = memory }
 

@@ -88,11 +88,11 @@ extension PartitionState {
     return true
   }
 
-  /// Whether an item that needs no care is neither over nor flushed.
+  /// Whether an item that needs no care is neither over nor flushed. After a flush false for others in its segment, too, until upkeep came by.
   @inline(__always)
   private func isFresh(_ found: Found) -> Bool {
     let segment = segment(of: found)
-    return segment.pointee.goneMs(found.header) > nowMs && !(segment.pointee.generation <= flushedGeneration && isFlushed(found))
+    return segment.pointee.goneMs(found.header) > nowMs && segment.pointee.flushed == .nothing
   }
 
   @inline(never)

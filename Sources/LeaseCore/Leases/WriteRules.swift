@@ -24,6 +24,7 @@ extension PartitionState {
 
   // MARK: Who may write
 
+  @inline(__always)
   private mutating func judge(_ key: CacheKey, _ look: Look, _ request: StoreRequest) -> Verdict {
     guard let compare = request.compare else { return judgePlain(key, look, request) }
     if let record = look.record, record.liveGrant(token: compare) != nil {
@@ -78,6 +79,7 @@ extension PartitionState {
     return grant.pointee.sinceMs + settings(for: key).staleWindowMs > nowMs && token > record.pointee.staleToken
   }
 
+  @inline(__always)
   private mutating func judgePlain(_ key: CacheKey, _ look: Look, _ request: StoreRequest) -> Verdict {
     switch plainWrites(for: key, request.plainWrites) {
     case .reject:

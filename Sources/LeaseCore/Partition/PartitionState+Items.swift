@@ -77,9 +77,9 @@ extension PartitionState {
   func visibility(of found: Found) -> Visibility {
     let goneMs = segment(of: found).pointee.goneMs(found.header)
     if goneMs <= nowMs { return .absent }
-    let generation = segment(of: found).pointee.generation
-    if generation <= flushedGeneration {
-      switch flushState(found.item, found.header, generation: generation) {
+    let segment = segment(of: found)
+    if segment.pointee.flushed != .nothing {
+      switch flushState(found.item, found.header, generation: segment.pointee.generation) {
       case .untouched: break
       case .absent: return .absent
       case .stale: return .hiddenStale

@@ -15,8 +15,9 @@ extension PartitionState {
       if let still = leases.heap.first, still == record, still.pointee.deadlineMs <= nowMs { _ = settle(still) }
     }
     settleFlushed(most: Self.mostSettled)
+    let isSwept = !sweepFlushed()
     // Not done: soon again, when others have had the lock.
-    var next = isDone && nextSweptChain == nil ? leases.earliestDeadlineMs : nowMs
+    var next = isDone && isSwept && nextSweptChain == nil ? min(leases.earliestDeadlineMs, sweepAgainAtMs) : nowMs
     for number in 0..<segmentCount where segments[number].phase != .free { next = min(next, segments[number].lastGoneMs) }
     nextMaintenanceMs = next
     return next

@@ -51,13 +51,13 @@ struct PartitionState: ~Copyable {
   var policies: UnsafeMutablePointer<PolicyTable>?
   /// Whether any key's readers win refresh leases without asking for them.
   var refreshesAhead: Bool
-  /// Items in segments of a later generation cannot have been flushed by prefix; 0: nothing was.
-  var flushedGeneration: UInt64 = 0
   /// Number of the last flush by prefix.
   var flushSerial: UInt32 = 0
   /// The next of the lease table's chains to be looked through after a flush.
   var nextSweptChain: Int?
-  /// When values that a flush left as stale are to be looked for.
+  /// The next segment to be looked through after a flush; past the last one: none.
+  var nextSweptSegment = Int.max
+  /// When the values that a flush left as stale are all over.
   var sweepAgainAtMs: Milliseconds = .max
 
   var leases: LeaseTable

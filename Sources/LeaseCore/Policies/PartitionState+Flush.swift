@@ -4,28 +4,26 @@ extension PartitionState {
   /// After a flush was noted in `policies`: what is written from now on lies in segments of a later generation.
   mutating func beginFlush() {
     guard let policies else { return }
-    flushedGeneration = policies.pointee.newestFlush
     flushSerial = policies.pointee.flushSerial
     for number in openSegments where number >= 0 { seal(Int(number)) }
-    for number in 0..<segmentCount { segments[number].isSwept = false }
+    for number in 0..<segmentCount { segments[number].flushed = .unknown }
+    nextSweptSegment = 0
     sweepAgainAtMs = .max
-    nextSweptChain = leases.count > 0 ? 0 : nil
-    if nextSweptChain != nil { planMaintenance(atMs: nowMs) }
+    nextSweptChain = 0
+    planMaintenance(atMs: nowMs)
   }
 
   /// Whether a flush ended it, with or without a stale window.
   @inline(__always)
   func isFlushed(_ found: Found) -> Bool {
     let segment = segment(of: found)
-    return segment.pointee.generation <= flushedGeneration
+    return segment.pointee.flushed != .nothing
       && flushState(found.item, found.header, generation: segment.pointee.generation) != .untouched
   }
 
   @inline(never)
   func flushState(_ item: ItemPointer, _ header: ItemHeader, generation: UInt64) -> FlushState {
-    guard generation <= flushedGeneration, let entry = policies?.pointee.find(item.key(header), count: header.keyCount) else {
-      return .untouched
-    }
+    guard let entry = policies?.pointee.find(item.key(header), count: header.keyCount) else { return .untouched }
     return entry.pointee.flushState(generation: generation, nowMs: nowMs)
   }
 
@@ -62,44 +60,47 @@ extension PartitionState {
 
   /// Removes what was flushed from one of the segments that are older than the flush. False: there is none left to look through.
   mutating func sweepFlushed() -> Bool {
-    guard flushedGeneration != 0 else { return false }
     if sweepAgainAtMs <= nowMs {
       sweepAgainAtMs = .max
-      for number in 0..<segmentCount { segments[number].isSwept = false }
+      nextSweptSegment = 0
+      for number in 0..<segmentCount where segments[number].flushed == .stale { segments[number].flushed = .unknown }
     }
-    var hasOld = false
-    for number in 0..<segmentCount where segments[number].phase != .free && segments[number].generation <= flushedGeneration {
-      hasOld = true
-      if segments[number].isSwept { continue }
-      sweep(number)
-      return true
+    while nextSweptSegment < segmentCount {
+      let number = nextSweptSegment
+      nextSweptSegment += 1
+      if segments[number].phase != .free, segments[number].flushed == .unknown {
+        sweep(number)
+        return true
+      }
     }
-    // Every item is younger than the flushes: nobody need ask any more.
-    if !hasOld { flushedGeneration = 0 }
+    nextSweptSegment = .max
     return false
   }
 
   private mutating func sweep(_ number: Int) {
     // Held by one more item, so that the last removal does not free it under the walk.
     segments[number].liveItems += 1
-    segments[number].isSwept = true
     let segment = segments[number]
+    var staleUntilMs: Milliseconds = 0
     var offset = Segment.firstOffset
     while offset < Int(segment.usedBytes) {
       let item = ItemPointer(raw: segment.memory + offset)
       let header = item.header
       let location = Slot.location(segment: number, offset: offset)
       offset += ItemPointer.sizeBytes(header)
-      switch flushState(item, header, generation: segment.generation) {
-      case .untouched: continue
-      case .stale(let untilMs): sweepAgainAtMs = sweepAgainAtMs == .max ? untilMs : max(sweepAgainAtMs, untilMs)
-      case .absent:
-        let hash = hash(of: item, header)
-        guard let slot = slot(at: location, hash: hash) else { continue }
+      let state = flushState(item, header, generation: segment.generation)
+      if state == .untouched { continue }
+      let hash = hash(of: item, header)
+      guard let slot = slot(at: location, hash: hash) else { continue }
+      if case .stale(let untilMs) = state {
+        staleUntilMs = max(staleUntilMs, untilMs)
+      } else {
         countExpiry(header)
         remove(Found(slot: slot, item: item, header: header), hash: hash)
       }
     }
+    segments[number].flushed = staleUntilMs == 0 ? .nothing : .stale
+    if staleUntilMs != 0 { sweepAgainAtMs = sweepAgainAtMs == .max ? staleUntilMs : max(sweepAgainAtMs, staleUntilMs) }
     segments[number].liveItems -= 1
     if isEmpty(number) { freeSegment(number) }
   }

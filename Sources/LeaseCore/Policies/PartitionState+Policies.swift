@@ -1,4 +1,4 @@
-/// What holds for a key. Without policies all of these are one nil check.
+/// What holds for a key. Without policies all of these are one nil check, inlined; the rest stays out of the common path's code.
 extension PartitionState {
   @inline(__always)
   func settings(for key: CacheKey) -> LeaseSettings {
@@ -18,14 +18,20 @@ extension PartitionState {
   /// `servers`: what holds where no policy says otherwise.
   @inline(__always)
   func plainWrites(for key: CacheKey, _ servers: PlainWrites) -> PlainWrites {
-    policies == nil ? servers : settings(for: key).plainWrites ?? servers
+    policies == nil ? servers : policyPlainWrites(key) ?? servers
   }
+
+  @inline(never)
+  private func policyPlainWrites(_ key: CacheKey) -> PlainWrites? { settings(for: key).plainWrites }
 
   /// A write's own grace, or else the key's.
   @inline(__always)
   func graceMs(for key: CacheKey, _ given: UInt64?) -> UInt64 {
-    given ?? (policies == nil ? leases.settings.graceMs : settings(for: key).graceMs)
+    given ?? (policies == nil ? leases.settings.graceMs : policyGraceMs(key))
   }
+
+  @inline(never)
+  private func policyGraceMs(_ key: CacheKey) -> UInt64 { settings(for: key).graceMs }
 
   /// With how little left a reader wins a refresh lease; `Int64.min`: never.
   func refreshBelowMs(for key: CacheKey, _ options: ReadOptions) -> Int64 {

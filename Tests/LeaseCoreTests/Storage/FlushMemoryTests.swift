@@ -111,15 +111,28 @@ struct FlushMemoryTests {
     #expect(MemoryTests.fillUntilRefused(core, prefix: "c", size: 400) > first * 8 / 10)
   }
 
-  @Test("A flush takes no longer for many items: none of them is looked at")
-  func itemsAreLeftAlone() throws {
-    let core = try CoreHarness(memoryBytes: 64 << 20)
-    core.setPolicy("a")
-    for index in 0..<50_000 { core.set(TestKey("a\(index)"), "v") }
-    let before = core.usage.items
-    core.flushPrefix("a")
-    #expect(core.usage.items == before, "they are counted until somebody asks for them or their room is needed")
+  @Test("A flush looks at no item; upkeep removes them afterwards, a part at a time, those that are stale after their window")
+  func upkeep() throws {
+    let core = try CoreHarness(memoryBytes: 64 << 20) { $0.largestValueBytes = 1 << 20 }
+    core.setPolicy("a") { $0.staleWindowMs = 1_000 }
+    for index in 0..<20_000 {
+      core.set(TestKey("a\(index)"), "v", ttl: index % 2 == 0 ? nil : 100_000)
+      core.set(TestKey("b\(index)"), "v")
+    }
+    #expect(core.store("a large", patternBytes(seed: 1, count: 500_000), MemoryTests.plain()).status == .stored)
+    core.flushPrefix("a", stale: true)
+    #expect(core.usage.items == 40_001 && core.usage.largeValues == 1, "they are counted until somebody comes by")
     #expect(core.get("a1").outcome == .miss)
-    #expect(core.usage.items == before - 1)
+    #expect(core.maintain() == core.nowMs + 1_000, "nothing to do before")
+    #expect(core.usage.items == 40_001 && core.metaGet("a2", knows: true).isStale)
+    core.advance(ms: 1_000)
+    core.maintain()
+    #expect(core.usage.items == 20_000 && core.usage.largeValues == 0)
+    core.flushPrefix("a")
+    for index in 0..<100 { core.set(TestKey("a\(index)"), "new") }
+    core.flushPrefix("a")
+    core.maintain()
+    #expect(core.usage.items == 20_000)
+    for index in 0..<20_000 { #expect(core.quickGet(TestKey("b\(index)")).outcome == .hit("v")) }
   }
 }
