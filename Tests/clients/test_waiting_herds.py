@@ -356,7 +356,7 @@ def test_what_is_sent_behind_a_wait_is_bounded_and_answered_in_order():
         assert replies[1:] == [(b"EN O%d" % number, None) for number in range(numbers)]
 
 
-@pytest.mark.parametrize("ends_by_reset", [False], ids=["end"])
+@pytest.mark.parametrize("ends_by_reset", [False, True], ids=["end", "reset"])
 def test_a_client_that_leaves_with_much_behind_its_wait_is_gone(ends_by_reset):
     """Nothing more is read from it; that it goes is noticed nevertheless."""
     with WaitServer("-t", "2") as server, server.client() as holder:

@@ -194,19 +194,37 @@ extension UnsafeMutablePointer where Pointee == Connection {
     pointee.isHearingEnd = onlyForEnd
     EventLoop.remove(pointee.readEvent)
     if onlyForEnd {
-      worker.pointee.loop.assign(pointee.readEvent, fd: pointee.fd, LoopInterest.end | LoopInterest.persist, self) { _, _, context in
-        context?.assumingMemoryBound(to: Connection.self).ended()
+      // An error comes as readable, and so do bytes that are left where they are: told of once each, which takes a descriptor of its own.
+      pointee.endFD = fcntl(pointee.fd, F_DUPFD_CLOEXEC, 0)
+      let interest = LoopInterest.end | LoopInterest.persist
+      let fd = pointee.endFD >= 0 ? pointee.endFD : pointee.fd
+      worker.pointee.loop.assign(
+        pointee.readEvent, fd: fd, pointee.endFD >= 0 ? interest | LoopInterest.read | LoopInterest.edge : interest, self
+      ) { _, what, context in
+        context?.assumingMemoryBound(to: Connection.self).heard(what)
       }
     } else {
+      closeEndFD()
       worker.pointee.loop.assign(pointee.readEvent, fd: pointee.fd, LoopInterest.read | LoopInterest.persist, self) { _, _, context in
         context?.assumingMemoryBound(to: Connection.self).readable()
       }
     }
   }
 
-  private func ended() {
+  private func heard(_ what: Int16) {
+    // What lies before an error is still to be had: only the error itself tells of it.
+    var error: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    if what & LoopInterest.end == 0, getsockopt(pointee.fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0, error == 0 { return }
     pointee.worker.readClock()
     pointee.worker.close(self, .normal)
+  }
+
+  /// After its event was removed.
+  func closeEndFD() {
+    guard pointee.endFD >= 0 else { return }
+    _ = systemClose(pointee.endFD)
+    pointee.endFD = -1
   }
 
   // MARK: Answers to parked requests

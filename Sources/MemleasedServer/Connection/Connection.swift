@@ -90,8 +90,9 @@ struct Connection {
   var deferredCount = 0
   var deferredBytes = 0
   var lastDeferred: ObjectIdentifier?
-  /// Too much came while a request waits: only the client's end is listened for.
+  /// Too much came while a request waits: only the client's end is listened for, on `endFD`, a duplicate (-1: none).
   var isHearingEnd = false
+  var endFD: Int32 = -1
 
   var held: UnsafeMutablePointer<HeldLease>?
   var heldCount = 0

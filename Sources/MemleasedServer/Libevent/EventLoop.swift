@@ -23,6 +23,8 @@ enum LoopInterest {
   static let write = Int16(EV_WRITE)
   /// The client has closed, even while unread bytes lie before that.
   static let end = Int16(EV_CLOSED)
+  /// Told once of each change, not for as long as it lasts. All events of one descriptor agree in it.
+  static let edge = Int16(bitPattern: UInt16(EV_ET))
   static let timeout = Int16(EV_TIMEOUT)
   static let signal = Int16(EV_SIGNAL)
   static let persist = Int16(EV_PERSIST)

@@ -69,6 +69,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       if shared.verbosity > 1 { VerboseLog.closed(fd: connection.pointee.fd, reason: reason) }
     }
     pointee.registry._withUnsafeGuaranteedRef { $0.remove(connection.pointee.record) }
+    connection.closeEndFD()
     _ = systemClose(connection.pointee.fd)
     withShared { $0.connectionClosed() }
     connection.pointee.freeParts()
