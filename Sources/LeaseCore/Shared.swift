@@ -55,6 +55,10 @@ final class SharedState: @unchecked Sendable {
   /// Set once, before the first request; called while `isEvictionWatched`.
   var onEviction: (@Sendable (ItemDescription) -> Void)?
   let isEvictionWatched = Atomic<Bool>(false)
+  #if DEBUG
+    /// Set once, before the first request.
+    var brokenRule: BrokenRule?
+  #endif
 
   init(partitions: Int, seed: UInt64, leaseSettings: LeaseSettings, limits: WaiterLimits, largestValueBytes: Int, largestInlineBytes: Int) {
     self.largestValueBytes = largestValueBytes

@@ -24,6 +24,9 @@ public struct StoreConfiguration: Sendable {
   public var refreshAheadMs: UInt64 = 0
   /// Seeds the hash, the eviction's dice and the first version. Tests set it; the server draws it.
   public var seed: UInt64 = 0
+  #if DEBUG
+    package var brokenRule: BrokenRule?
+  #endif
   public init() {}
 }
 
@@ -61,6 +64,9 @@ public final class Store: Sendable {
       limits: WaiterLimits(waiters: configuration.maxWaiters, waitersPerKey: configuration.maxWaitersPerKey),
       largestValueBytes: configuration.largestValueBytes,
       largestInlineBytes: largestInlineBytes)
+    #if DEBUG
+      shared.brokenRule = configuration.brokenRule
+    #endif
     var partitions: [Partition] = []
     for number in 0..<count {
       let segments = configuration.memoryBytes / count / segmentBytes

@@ -10,7 +10,7 @@ public enum Invariant: String, Sendable, CaseIterable {
   case staleTooLong = "a stale value was shown after its window"
   case wrongValue = "a value came back damaged, from another key, or after it was replaced"
   case grantRefused = "nobody held a lease, and yet none was given"
-  case doublePromotion = "a waiter was promoted though no lease was lost"
+  case doublePromotion = "more waiters were promoted than leases were lost"
   case lostWakeUp = "a waiter was left parked though there was something to tell it"
   case wrongAnswer = "a waiter was told something else than what happened"
   case answeredTwice = "a waiter was answered twice, or by another worker"

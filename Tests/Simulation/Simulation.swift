@@ -39,7 +39,7 @@ public final class Simulation {
   var tokens: Set<UInt64> = []
   var deadTokens: [(key: Int, token: UInt64)] = []
   /// Lanes' waiters that were answered, but not delivered.
-  var counts = WaitCounts()
+  public internal(set) var counts = WaitCounts()
   let fillers: FillerKeys
   private let names: UnsafeMutableRawPointer
 
@@ -143,20 +143,37 @@ public final class Simulation {
   func timeMs(_ key: Int) -> Milliseconds { partitionMs[keys[key].partition] }
 
   /// Under the lock of the key's partition; unlocking delivers what the store has to say.
-  func ask<Result>(_ key: Int, _ body: (CacheKey, Partition) -> Result) -> Result {
+  func ask<Result>(_ key: Int, checksPromotion: Bool = true, _ body: (CacheKey, Partition) -> Result) -> Result {
     let partition = store.partition(keys[key].partition)
     partition.lock()
-    defer { partition.unlock() }
+    defer {
+      if checksPromotion { checkPromoted() }
+      partition.unlock()
+    }
     return body(keys[key].name, partition)
   }
 }
 
 /// How many waits there were, and how they ended, as the model counts them.
-struct WaitCounts {
-  var parked: UInt64 = 0, filled: UInt64 = 0, failed: UInt64 = 0, passed: UInt64 = 0, promoted: UInt64 = 0
-  var timedOut: UInt64 = 0, cancelled: UInt64 = 0, disconnected: UInt64 = 0
+public struct WaitCounts: Sendable {
+  public internal(set) var parked: UInt64 = 0, filled: UInt64 = 0, failed: UInt64 = 0, passed: UInt64 = 0, promoted: UInt64 = 0
+  public internal(set) var timedOut: UInt64 = 0, cancelled: UInt64 = 0, disconnected: UInt64 = 0
+  public init() {}
   var waiting: Int {
     Int(parked) - Int(filled) - Int(failed) - Int(passed) - Int(promoted) - Int(timedOut) - Int(cancelled) - Int(disconnected)
+  }
+}
+
+extension WaitCounts {
+  public static func += (sum: inout WaitCounts, other: WaitCounts) {
+    sum.parked += other.parked
+    sum.filled += other.filled
+    sum.failed += other.failed
+    sum.passed += other.passed
+    sum.promoted += other.promoted
+    sum.timedOut += other.timedOut
+    sum.cancelled += other.cancelled
+    sum.disconnected += other.disconnected
   }
 }
 

@@ -25,7 +25,10 @@ extension PartitionState {
 
   /// After every change of a record: its deadline anew, or its end when nothing in it is of use.
   mutating func refresh(_ record: RecordPointer) -> RecordPointer? {
-    if record.pointee.lanes != nil { promoteWaiters(record) }
+    if record.pointee.lanes != nil {
+      if breaks(.lostWakeUp), record.liveGrants == 0, record.pointee.nextGrantMs <= nowMs { return record }
+      promoteWaiters(record)
+    }
     let earliestMs = record.earliestMs
     if earliestMs == .max {
       shared.recordCount.wrappingSubtract(1, ordering: .relaxed)

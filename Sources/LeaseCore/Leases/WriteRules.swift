@@ -12,6 +12,7 @@ extension PartitionState {
   mutating func store(_ key: CacheKey, _ request: StoreRequest) -> StoreResult {
     if request.joined == nil { counters.cmdSet &+= 1 }
     var result = StoreResult()
+    if breaks(.expiredTokenAccepted), request.isLeaseSet { prolong(key, token: request.compare) }
     let look = look(key)
     switch judge(key, look, request) {
     case .refuse(let status): result.status = status
@@ -27,7 +28,9 @@ extension PartitionState {
   @inline(__always)
   private mutating func judge(_ key: CacheKey, _ look: Look, _ request: StoreRequest) -> Verdict {
     guard let compare = request.compare else { return judgePlain(key, look, request) }
-    if let record = look.record, record.liveGrant(token: compare) != nil {
+    if let record = look.record,
+      record.liveGrant(token: compare) != nil || (breaks(.staleFillAccepted) && request.isLeaseSet && record.grant(token: compare) != nil)
+    {
       if request.mode == .add, look.isItem { return .refuse(.notStored) }
       let appends = request.mode == .append || request.mode == .prepend
       if appends, !look.isItem, !request.vivify { return .refuse(.notStored) }

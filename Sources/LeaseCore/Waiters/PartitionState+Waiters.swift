@@ -17,7 +17,7 @@ extension PartitionState {
     }
     shared.waiterCount.wrappingAdd(1, ordering: .relaxed)
     waiters += 1
-    waiter.pointee.deadlineMs = nowMs + waitMs
+    waiter.pointee.deadlineMs = nowMs + waitMs + (breaks(.waiterPastDeadline) ? 1_000 : 0)
     waiter.pointee.sequence = nextWaiterSequence
     nextWaiterSequence += 1
     lane(of: record, worker: waiter.pointee.worker).append(waiter)
@@ -116,7 +116,10 @@ extension PartitionState {
   /// For each lease that may be given out now, the first who waits gets it; nobody else is told. Called after every change of a record.
   mutating func promoteWaiters(_ record: RecordPointer) {
     guard record.pointee.outcome == .none, record.pointee.nextGrantMs <= nowMs, record.writer == nil else { return }
-    while record.pointee.nextGrantMs <= nowMs, let waiter = nextToPromote(record) { promote(waiter, record) }
+    while record.pointee.nextGrantMs <= nowMs, let waiter = nextToPromote(record) {
+      promote(waiter, record)
+      if breaks(.doublePromotion), let next = firstToWait(record) { promote(next, record) }
+    }
   }
 
   /// The first whose own number of holders is not reached.

@@ -48,7 +48,7 @@ extension Simulation {
       ValueFacts(
         key: key, readTick: readTick, databaseVersion: databaseVersion, writtenTick: tick, count: count,
         freshUntilMs: request.expiry.atMs, goneMs: goneMs, isUnprotected: isUnprotected))
-    let result = ask(key) { name, partition in partition.store(name, nowMs: handedMs, request) }
+    let result = ask(key, checksPromotion: request.compare == nil) { $1.store($0, nowMs: handedMs, request) }
     if let large = request.large, !result.tookLarge { large.release() }
     store.drainDropped()
     note(
@@ -249,7 +249,8 @@ extension Simulation {
   ) {
     begin(key)
     settle(key)
-    let isTrue = ask(key, body)
+    // Whether the token is good is the first question.
+    let isTrue = ask(key, checksPromotion: false, body)
     note("\(what) of token \(token) on key \(key): \(isTrue)")
     if let index = leaseIndex(key, token) {
       expect(isTrue || mayRefuse, .validTokenRefused, "key \(key): \(what) with token \(token) was refused")

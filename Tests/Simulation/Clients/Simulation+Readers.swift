@@ -68,6 +68,7 @@ extension Simulation {
       let full = partition.counters.leaseTableFull
       var result = ReadResult()
       partition.read(name, nowMs: handedMs, options, into: &result)
+      checkPromoted()
       seen = shown(key, result)
       // Touched before it is found to be stale, and not to be shown.
       if let touch = options.touch, seen.hasValue || options.freshOnly { noteTouch(key, touch) }
@@ -176,6 +177,7 @@ extension Simulation {
       } else {
         partition.read(name, nowMs: handedMs, options, into: &result)
       }
+      checkPromoted()
       seen = shown(key, result)
       if let touch = options.touch, seen.hasValue { noteTouch(key, touch) }
       if seen.hasValue { showPlain(key, seen, options) }
