@@ -77,7 +77,7 @@ extension Simulation {
         check(token: seen.token)
         let lengthMs = options.leaseMs == 0 ? profile.store.leaseMs : options.leaseMs
         let kind: ModelLease.Kind = seen.hasValue && !seen.isStale ? .refresh : .reader
-        add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + lengthMs, kind: kind))
+        add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + lengthMs, kind: kind, holderID: options.holderID))
         promote(key)
       }
       let mayPark = seen.status == .hotMiss || (seen.status == .passed && keys[key].writer)
@@ -114,7 +114,7 @@ extension Simulation {
     if seen.isWon { return expect(wish == .granted, .tooManyTokens, "key \(key): a lease was given, but \(wish)") }
     // Without N only who is shown a stale value, or would be but for `f`, takes a lease.
     if wish == .granted {
-      let mayDecline = !options.wantsLease && options.kind == .meta && !seen.hasValue && keys[key].leases.isEmpty == (seen.status == .miss)
+      let mayDecline = !options.wantsLease && options.kind == .meta && !seen.hasValue && keys[key].guards == (seen.status == .hotMiss)
       return expect(mayDecline, .grantRefused, "key \(key): \(seen.status) though a lease was free")
     }
     switch (seen.status, wish) {
@@ -136,7 +136,8 @@ extension Simulation {
     let waitMs = min(waitMs, profile.store.longestWaitMs)
     let waiter = SimulatedWaiter(
       state: .parked, key: key, connection: connection, worker: connections[connection].worker, deadlineMs: timeMs(key) + waitMs,
-      holders: isPlain ? 0 : options.holders, leaseMs: isPlain ? 0 : options.leaseMs, isPlain: isPlain)
+      holders: isPlain ? 0 : options.holders, leaseMs: isPlain ? 0 : options.leaseMs, isPlain: isPlain,
+      holderID: connections[connection].id)
     let isRoom = keys[key].parked.count < profile.store.maxWaitersPerKey && counts.waiting < profile.store.maxWaiters
     let isExpected = isRoom && waitMs > 0 && isOwed(key)
     guard let index = waiters.take(waiter, options) else { return -1 }
@@ -181,7 +182,7 @@ extension Simulation {
       seen = shown(key, result)
       if let touch = options.touch, seen.hasValue { noteTouch(key, touch) }
       if seen.hasValue { showPlain(key, seen, options) }
-      if seen.isWon { grantPlain(key, seen, wish) }
+      if seen.isWon { grantPlain(key, seen, options, wish) }
       guard seen.status == .miss || seen.status == .hotMiss, profile.store.coalesceGetsMs > 0 else { return }
       role = join(key, connection, name, partition)
       if case .waiter(let waitMs) = role, !waiters.isFull {
@@ -200,25 +201,28 @@ extension Simulation {
   }
 
   /// memcached's own: a value marked stale is won by the first who sees it.
-  private func grantPlain(_ key: Int, _ seen: Shown, _ wish: Wish) {
+  private func grantPlain(_ key: Int, _ seen: Shown, _ options: ReadOptions, _ wish: Wish) {
     expect(wish == .granted, .tooManyTokens, "key \(key): a lease was given, but \(wish)")
     check(token: seen.token)
-    add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + profile.store.leaseMs, kind: .reader))
+    add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + profile.store.leaseMs, kind: .reader, holderID: options.holderID))
     promote(key)
   }
 
   private func join(_ key: Int, _ connection: Int, _ name: CacheKey, _ partition: Partition) -> FetchRole {
     let full = partition.counters.leaseTableFull
-    let role = partition.joinFetch(name, nowMs: handedMs, holderID: connections[connection].id)
+    let holderID = connections[connection].id
+    let role = partition.joinFetch(name, nowMs: handedMs, holderID: holderID)
+    let isHolder = keys[key].leases.contains { $0.holderID == holderID }
     switch role {
-    case .waiter: expect(isOwed(key), .wrongParking, "key \(key): a plain get is to wait for nobody")
+    case .waiter: expect(isOwed(key) && !isHolder, .wrongParking, "key \(key): a plain get is to wait for nobody else")
     case .filler(let token):
       expect(keys[key].outcome == .none && !isOwed(key), .tooManyTokens, "key \(key): a second plain get is the filler")
       check(token: token)
-      add(key, ModelLease(token: token, deadlineMs: timeMs(key) + profile.store.coalesceGetsMs, kind: .filler))
+      let deadlineMs = timeMs(key) + profile.store.coalesceGetsMs
+      add(key, ModelLease(token: token, deadlineMs: deadlineMs, kind: .filler, holderID: holderID))
     case .none:
       expect(
-        keys[key].outcome != .none || partition.counters.leaseTableFull > full, .grantRefused,
+        keys[key].outcome != .none || isHolder || partition.counters.leaseTableFull > full, .grantRefused,
         "key \(key): nobody is the filler of a plain get")
     }
     return role

@@ -83,7 +83,7 @@ extension Simulation {
     }
     check(token: token)
     let lengthMs = forMs == 0 ? profile.store.leaseMs : forMs
-    add(key, ModelLease(token: token, deadlineMs: timeMs(key) + lengthMs, kind: .writer))
+    add(key, ModelLease(token: token, deadlineMs: timeMs(key) + lengthMs, kind: .writer, holderID: connections[connection].id))
     keys[key].holdTick = tick
     keys[key].markBeforeHoldTick = keys[key].markTick
     keepStaleUntil(key, timeMs(key) + lengthMs)

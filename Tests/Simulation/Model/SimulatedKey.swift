@@ -18,6 +18,8 @@ struct ModelLease {
   var token: UInt64
   var deadlineMs: Milliseconds
   var kind: Kind
+  /// The connection's.
+  var holderID: UInt64
   /// The waiter that was promoted to it in this step; -1: none.
   var waiter = -1
 }

@@ -87,7 +87,11 @@ extension Simulation {
       answer(waiter, .promoted)
       waiters[waiter].lengthMs = lengthMs
       counts.promoted += 1
-      add(key, ModelLease(token: 0, deadlineMs: now + lengthMs, kind: waiters[waiter].isPlain ? .filler : .reader, waiter: waiter))
+      add(
+        key,
+        ModelLease(
+          token: 0, deadlineMs: now + lengthMs, kind: waiters[waiter].isPlain ? .filler : .reader, holderID: waiters[waiter].holderID,
+          waiter: waiter))
     }
   }
 

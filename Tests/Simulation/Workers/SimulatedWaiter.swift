@@ -15,6 +15,7 @@ struct SimulatedWaiter {
   var holders = 0
   var leaseMs: UInt64 = 0
   var isPlain = false
+  var holderID: UInt64 = 0
   var answer = Answer.none
   /// When the answer was given.
   var answeredMs: Milliseconds = 0
