@@ -109,7 +109,6 @@ extension UnsafeMutablePointer where Pointee == Connection {
       if pointee.deferredCount > 0, !worker.writeDeferred(self, store) { return .broken }
       let outcome = worker.execute(self, &position, end, store)
       store.drainDropped()
-      if outcome != .broken, pointee.deferredCount > 0, !worker.writeDeferred(self, store) { return .broken }
       return outcome
     }
     if outcome == .broken {
@@ -125,7 +124,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
     return settle(outcome)
   }
 
-  /// Sets the connection up for what comes next. False: it is gone.
+  /// Sets the connection up for what comes next: all that is listened for is decided here. False: it is gone.
   private func settle(_ outcome: ExecutionOutcome) -> Bool {
     let worker = pointee.worker
     if outcome == .closes || pointee.isClosing {
@@ -138,22 +137,27 @@ extension UnsafeMutablePointer where Pointee == Connection {
     } else if pointee.isBlocked {
       stopReading()
       note(.writing)
-    } else if outcome == .parked {
-      if unexecutedBytes >= ConnectionLimits.parkedInputBytes { hearEnd() }
-    } else if outcome == .yields {
-      pointee.isYielding = true
-      worker.pointee.counters.pointee.connectionYields.bump()
-      EventLoop.activate(pointee.readEvent, LoopInterest.read)
-    } else if outcome == .blocked {
-      // It was blocked for a moment only: the last send made room.
+    } else if outcome == .parked, unexecutedBytes >= ConnectionLimits.parkedInputBytes {
+      hearEnd()
+    } else if outcome == .yields || outcome == .blocked {
+      // Blocked, but not any more: the last send made room.
+      if outcome == .yields { worker.pointee.counters.pointee.connectionYields.bump() }
+      startReading()
       pointee.isYielding = true
       EventLoop.activate(pointee.readEvent, LoopInterest.read)
-    } else if worker.pointee.isDraining, pointee.pendingFirst == nil {
+    } else if isDrained {
       worker.close(self, .shutdown)
       return false
+    } else {
+      startReading()
     }
     if !pointee.isBlocked { notePhase() }
     return true
+  }
+
+  /// The server ends, what had arrived was read, and nothing is on its way to this client.
+  var isDrained: Bool {
+    pointee.worker.pointee.drainEndsAtMs != .max && pointee.pendingFirst == nil && pointee.parkedCount == 0 && !pointee.isYielding
   }
 
   private func notePhase() {
@@ -234,11 +238,12 @@ extension UnsafeMutablePointer where Pointee == Connection {
     let worker = pointee.worker
     guard flush() else { return worker.close(self, .error) }
     if pointee.pendingFirst == nil, pointee.isClosing { return worker.close(self, .normal) }
+    if isDrained { return worker.close(self, .shutdown) }
     if pointee.isBlocked {
       stopReading()
       note(.writing)
     } else {
-      startReading()
+      if !pointee.isHearingEnd { startReading() }
       notePhase()
     }
   }
@@ -246,7 +251,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
   /// As `finishAnswer`, and what waited behind the answered request is executed.
   func resume() {
     guard unexecutedBytes > 0 || pointee.deferredCount > 0 else { return finishAnswer() }
-    if executeInput(), pointee.phase != .parked, pointee.phase != .awaitKeys { startReading() }
+    _ = executeInput()
   }
 
   /// The kernel takes bytes again.
@@ -255,15 +260,15 @@ extension UnsafeMutablePointer where Pointee == Connection {
     worker.readClock()
     guard sendPending() else { return worker.close(self, .error) }
     guard pointee.pendingFirst == nil else { return }
-    if pointee.isClosing || (worker.pointee.isDraining && unexecutedBytes == 0 && pointee.deferredCount == 0) {
-      return worker.close(self, .normal)
+    if pointee.isClosing { return worker.close(self, .normal) }
+    if unexecutedBytes > 0 || pointee.deferredCount > 0 || pointee.phase == .dump {
+      guard executeInput() else { return }
+    } else if isDrained {
+      return worker.close(self, .shutdown)
+    } else {
+      notePhase()
+      startReading()
     }
-    notePhase()
-    startReading()
-    if pointee.phase == .watching {
-      worker.forwardWatched(self)
-    } else if unexecutedBytes > 0 || pointee.deferredCount > 0 || pointee.phase == .dump {
-      _ = executeInput()
-    }
+    if pointee.phase == .watching { worker.forwardWatched(self) }
   }
 }

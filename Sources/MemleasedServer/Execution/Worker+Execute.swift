@@ -25,6 +25,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       if pointee.output.isNearlyFull {
         guard connection.flush() else { return .broken }
       }
+      if connection.pointee.phase == .line, connection.pointee.deferredCount > 0, !writeDeferred(connection, store) { return .broken }
       if connection.pointee.isBlocked { return .blocked }
       var step = Step.next
       if connection.pointee.phase == .line {

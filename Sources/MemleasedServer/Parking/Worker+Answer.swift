@@ -22,6 +22,10 @@ extension UnsafeMutablePointer where Pointee == Worker {
       store.drainDropped()
     }
     if pointee.firedNext < pointee.firedLanes.count {
+      if pointee.firedNext > pointee.firedLanes.count / 2 {
+        pointee.firedLanes.removeFirst(pointee.firedNext)
+        pointee.firedNext = 0
+      }
       pointee.inbox.wake()
     } else {
       pointee.firedLanes.removeAll(keepingCapacity: pointee.firedLanes.count <= 1024)
@@ -53,6 +57,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
   private func write(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
     let connection = parked.pointee.connection
     unlink(parked)
+    connection.pointee.record.pointee.noteCommand(nowSeconds: nowSeconds)
     if result.isGrant { connection.hold(hash: parked.pointee.hash, token: result.token, store: store, nowMs: pointee.nowMs) }
     switch parked.pointee.kind {
     case .inOrder:
@@ -132,6 +137,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     pointee.counters.pointee.slowWaitersClosed.bump()
     if pointee.answered == connection {
       pointee.answered = nil
+      pointee.resumes = false
       pointee.output.clear()
     }
     close(connection, .error)

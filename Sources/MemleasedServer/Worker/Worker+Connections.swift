@@ -102,14 +102,14 @@ extension UnsafeMutablePointer where Pointee == Worker {
       node = connection.pointee.next
       connection.readable(isLast: true)
     }
+    pointee.drainEndsAtMs = pointee.nowMs &+ Server.drainMs
     node = pointee.connections
     while let connection = node {
       node = connection.pointee.next
-      // Who yields has requests that were read but not answered yet, and closes when they are.
-      if connection.pointee.pendingFirst == nil, !connection.pointee.isYielding { close(connection, .shutdown) }
+      // Who yields has requests that were read but not answered yet, who waits has an answer on its way: they close when that is sent.
+      if connection.isDrained { close(connection, .shutdown) }
     }
     guard pointee.connections != nil else { return pointee.loop.stop() }
-    pointee.drainEndsAtMs = pointee.nowMs &+ Server.drainMs
     scheduleTimer()
   }
 

@@ -175,7 +175,6 @@ extension UnsafeMutablePointer where Pointee == Worker {
     EventLoop.remove(pointee.timerEvent)
     while let connection = pointee.connections { close(connection, .shutdown) }
     for lane in pointee.firedLanes[pointee.firedNext...] { lane.free() }
-    pointee.opaques.free()
     pointee.loop.free()
     pointee.inbox.close()
     pointee.inboxEvent.deinitialize(count: 2)
