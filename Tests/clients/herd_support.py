@@ -5,6 +5,7 @@ import resource
 import selectors
 import socket
 import struct
+import threading
 import time
 
 from memory_support import LIMIT_SECONDS, Client, Server, poll
@@ -91,7 +92,7 @@ class WaitServer(Server):
     """A server whose counters of waiting are asked over one connection that stays."""
 
     def __init__(self, *flags, plain=False):
-        super().__init__(*flags, plain=plain)
+        super().__init__("--max-wait-ms", str(LONG_WAIT_MS), *flags, plain=plain)
         self.control = None
 
     def __exit__(self, *error):
@@ -214,3 +215,27 @@ class Crowd:
         self.send(b"mn\r\n", members)
         for member, replies in zip(members, self.replies(members)):
             assert replies == [(b"MN", None)], f"one answer too many for {member.number}: {replies}"
+
+
+class Threads:
+    """Runs functions side by side; an error in one is the test's."""
+
+    def __init__(self):
+        self.threads = []
+        self.errors = []
+
+    def start(self, function, *arguments):
+        def run():
+            try:
+                function(*arguments)
+            except BaseException as error:
+                self.errors.append(error)
+
+        self.threads.append(threading.Thread(target=run))
+        self.threads[-1].start()
+
+    def join(self):
+        for thread in self.threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
