@@ -17,8 +17,6 @@ struct FlushMarks: Equatable {
   static let most = 4
   private(set) var marks: [FlushMark] = []
 
-  var newestGeneration: UInt64 { marks.last?.generation ?? 0 }
-
   mutating func add(_ mark: FlushMark, nowMs: Milliseconds) {
     if mark.staleUntilMs <= nowMs {
       marks = [FlushMark(generation: mark.generation, staleUntilMs: 0)]

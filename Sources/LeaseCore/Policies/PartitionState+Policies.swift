@@ -22,7 +22,9 @@ extension PartitionState {
   }
 
   @inline(never)
-  private func policyPlainWrites(_ key: CacheKey) -> PlainWrites? { settings(for: key).plainWrites }
+  private func policyPlainWrites(_ key: CacheKey) -> PlainWrites? {
+    policies?.pointee.changesPlainWrites ?? false ? settings(for: key).plainWrites : nil
+  }
 
   /// A write's own grace, or else the key's.
   @inline(__always)
@@ -31,7 +33,9 @@ extension PartitionState {
   }
 
   @inline(never)
-  private func policyGraceMs(_ key: CacheKey) -> UInt64 { settings(for: key).graceMs }
+  private func policyGraceMs(_ key: CacheKey) -> UInt64 {
+    policies?.pointee.changesGrace ?? false ? settings(for: key).graceMs : leases.settings.graceMs
+  }
 
   /// With how little left a reader wins a refresh lease; `Int64.min`: never.
   func refreshBelowMs(for key: CacheKey, _ options: ReadOptions) -> Int64 {

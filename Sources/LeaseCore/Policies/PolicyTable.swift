@@ -34,7 +34,9 @@ struct PolicyTable: ~Copyable {
   private let slotMask: Int
   private let seed: UInt64
   let flushSerial: UInt32
-  let newestFlush: UInt64
+  // What no policy speaks of need not be looked up.
+  let changesPlainWrites: Bool
+  let changesGrace: Bool
   let refreshesAhead: Bool
   let coalescesGets: Bool
 
@@ -50,9 +52,10 @@ struct PolicyTable: ~Copyable {
     lengthCount = distinct.count
     lengths = .allocate(capacity: max(1, lengthCount))
     lengths.initialize(from: distinct, count: lengthCount)
-    newestFlush = policies.map(\.marks.newestGeneration).max() ?? 0
     var settings: [LeaseSettings] = []
     for index in 0..<count { settings.append(entries[index].settings) }
+    changesPlainWrites = settings.contains { $0.plainWrites != nil }
+    changesGrace = settings.contains { $0.graceMs != defaults.graceMs }
     refreshesAhead = settings.contains { $0.refreshAheadMs > 0 }
     coalescesGets = settings.contains { $0.coalesceGetsMs > 0 }
     var capacity = 16
