@@ -4,10 +4,10 @@ import LeaseCore
 enum Action: Int, CaseIterable {
   case leaseRead, refreshRead, plainRead, leaseGet
   case fill, lateFill, extend, release, fail, pass, keep, crash, useDeadToken
-  case commit, delete, markStale, hold, plainWrite, casRead, casWrite, increment, append, touch, flush
+  case commit, delete, markStale, hold, plainWrite, casRead, casWrite, increment, append, touch, flush, flushPrefix
   case cancel, close
   case deliverOne, deliverAll, runTimers
-  case pressure, upkeep, changeSettings
+  case pressure, upkeep, changePolicy
   case passTime, stepBack, leap
 }
 
@@ -72,7 +72,7 @@ struct Profile {
     case .commit: 3
     case .delete: 6
     case .markStale, .hold, .plainWrite, .casRead, .casWrite, .increment, .append, .touch: 2
-    case .flush: 1
+    case .flush, .flushPrefix: 1
     case .cancel: 4
     case .close: 3
     case .deliverOne: 20
@@ -80,7 +80,7 @@ struct Profile {
     case .runTimers: 14
     case .pressure: 1
     case .upkeep: 16
-    case .changeSettings: 1
+    case .changePolicy: 2
     case .passTime: 36
     case .stepBack, .leap: 1
     }

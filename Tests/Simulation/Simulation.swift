@@ -24,6 +24,10 @@ public final class Simulation {
   var tick = 0
 
   var keys: [SimulatedKey] = []
+  /// What holds for each key now, by its policy.
+  var settings: [KeySettings] = []
+  /// The policies by their prefixes' numbers: 0 is all keys', then each key's own.
+  var policies: [Policy?]
   var values: [ValueFacts] = []
   var bytes = ValueBytes()
   var waiters = WaiterTable()
@@ -61,6 +65,8 @@ public final class Simulation {
     upkeepMs = Array(repeating: .max, count: store.partitionCount)
     workers = Array(repeating: SimulatedWorker(), count: profile.workers)
     fillers = FillerKeys(store)
+    settings = Array(repeating: KeySettings(profile.store), count: profile.keys)
+    policies = Array(repeating: nil, count: profile.keys + 1)
     names = .allocate(byteCount: profile.keys * 8, alignment: 8)
     for number in 0..<profile.keys {
       let name = names + number * 8

@@ -142,7 +142,8 @@ extension PartitionState {
       return
     }
     var draft = draft
-    if look.record != nil, keepsLeases || settings(for: key).grantIntervalMs > 0 { draft.flags.insert(.hasRecord) }
+    // The record stays for its leases, or for a grant interval that is running, whatever the policy says now.
+    if let record = look.record, keepsLeases || record.pointee.nextGrantMs > nowMs { draft.flags.insert(.hasRecord) }
     let source = request.large.map { Source.large($0) } ?? .bytes(request.value, request.count)
     guard let version = put(key, draft, source, replacing: look.found) else { return failForMemory(key, request.mode, &result) }
     counters.totalItems &+= 1

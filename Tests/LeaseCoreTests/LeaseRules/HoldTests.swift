@@ -190,4 +190,16 @@ struct HoldTests {
     #expect(core.usage.leases == 0)
     #expect(core.usage.leaseRecords == 0)
   }
+
+  @Test("A version that was seen before a hold writes nothing during it, also where the value was marked stale")
+  func casDuringHold() throws {
+    core.set("k", "5")
+    core.markStale("k")
+    let version = core.get("k").version
+    let writer = try #require(core.hold("k", ms: 1_000))
+    #expect(core.cas("k", version, "old").status == .exists)
+    #expect(core.incr("k", compare: version).status == .exists)
+    #expect(core.isLive("k", writer))
+    #expect(core.fill("k", writer, "new") == .stored)
+  }
 }

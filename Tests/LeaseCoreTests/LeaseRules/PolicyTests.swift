@@ -236,4 +236,18 @@ struct PolicyTests {
     #expect(core.leaseGet("a:k").outcome == .hotMiss)
     #expect(core.fill("a:k", token, "v") == .stored)
   }
+
+  @Test("A grant interval that runs when its policy goes is still kept to, for the same key's next lease, too")
+  func intervalOutlivesPolicy() {
+    core.setPolicy("a:") { $0.grantIntervalMs = 1_000 }
+    let token = core.grant("a:k")
+    core.setPolicy("a:") { $0.grantIntervalMs = 0 }
+    #expect(core.fill("a:k", token, "v", ttl: 5_000) == .stored)
+    #expect(core.metaGet("a:k", refreshBelowMs: 9_000).outcome == .hit("v"), "too early for the next")
+    core.delete("a:k")
+    #expect(core.usage.leaseRecords == 1)
+    #expect(core.leaseGet("a:k").outcome == .staleOwed("v"))
+    core.advance(ms: 1_000)
+    #expect(core.leaseGet("a:k").outcome == .staleWon("v"))
+  }
 }

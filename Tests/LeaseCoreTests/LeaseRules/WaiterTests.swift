@@ -285,16 +285,4 @@ struct WaiterTests {
     #expect(!core.isLive("k", writer))
     expectFirstPromoted(waiters, token)
   }
-
-  @Test("A version that was seen before a hold writes nothing during it, also where the value was marked stale")
-  func casDuringHold() throws {
-    core.set("k", "5")
-    core.markStale("k")
-    let version = core.get("k").version
-    let writer = try #require(core.hold("k", ms: 1_000))
-    #expect(core.cas("k", version, "old").status == .exists)
-    #expect(core.incr("k", compare: version).status == .exists)
-    #expect(core.isLive("k", writer))
-    #expect(core.fill("k", writer, "new") == .stored)
-  }
 }

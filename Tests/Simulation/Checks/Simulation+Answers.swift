@@ -18,7 +18,7 @@ extension Simulation {
   }
 
   /// Takes what the store has just fired to the workers' inboxes.
-  private func collect() {
+  func collect() {
     var fired = 0
     for lane in mailbox.lanes {
       fired += lane.lane.pointee.count
@@ -134,7 +134,7 @@ extension Simulation {
   func probe(_ key: Int) {
     let now = timeMs(key)
     let leases = keys[key].leases
-    if leases.allSatisfy({ $0.deadlineMs > now }), keys[key].nextGrantMs == 0 || keys[key].nextGrantMs > now {
+    if !keys[key].isFlushed, leases.allSatisfy({ $0.deadlineMs > now }), keys[key].nextGrantMs == 0 || keys[key].nextGrantMs > now {
       ask(key) { name, partition in
         for lease in leases {
           let isLive = partition.isLive(hash: name.hash, token: lease.token, nowMs: now)

@@ -27,7 +27,7 @@ extension Simulation {
   func write(_ key: Int, _ original: StoreRequest, readTick: Int, databaseVersion: Int, isUnprotected: Bool = false) {
     var request = original
     request.expiry = expiry()
-    request.graceMs = random.pick([0, 0, 2_000])
+    request.graceMs = random.pick([0, 0, 2_000, nil])
     let count = valueCount()
     let serial = values.count
     let bytes = bytes.write(serial: serial, count: count)
@@ -43,7 +43,7 @@ extension Simulation {
     settle(key)
     let isLive = request.compare.map { leaseIndex(key, $0) != nil } ?? false
     let wasGuarded = keys[key].guards
-    let goneMs = request.expiry == .never ? .max : request.expiry.atMs &+ (request.graceMs ?? 0)
+    let goneMs = request.expiry == .never ? .max : request.expiry.atMs &+ (request.graceMs ?? settings[key].graceMs)
     values.append(
       ValueFacts(
         key: key, readTick: readTick, databaseVersion: databaseVersion, writtenTick: tick, count: count,
@@ -83,7 +83,7 @@ extension Simulation {
     case .staleStored:
       values[serial].isStaleOnly = true
       let voided = keys[key].voided.first { $0.token == token }
-      let isKept = voided.map { $0.deadlineMs > timeMs(key) && $0.sinceMs + profile.store.staleWindowMs > timeMs(key) } ?? false
+      let isKept = voided.map { $0.deadlineMs > timeMs(key) && $0.sinceMs + settings[key].staleWindowMs > timeMs(key) } ?? false
       expect(isKept && request.isLeaseSet, .deadTokenAccepted, "key \(key): token \(token) was good for a stale value still")
       noteLateFill(key, token)
     case .outOfMemory: break
@@ -95,7 +95,7 @@ extension Simulation {
 
   private func noteLateFill(_ key: Int, _ token: UInt64) {
     guard let index = keys[key].voided.firstIndex(where: { $0.token == token }) else { return }
-    keys[key].staleUntilMs = max(keys[key].staleUntilMs, keys[key].voided[index].sinceMs + profile.store.staleWindowMs)
+    keys[key].staleUntilMs = max(keys[key].staleUntilMs, keys[key].voided[index].sinceMs + settings[key].staleWindowMs)
     keys[key].voided.remove(at: index)
   }
 
@@ -135,6 +135,7 @@ extension Simulation {
     } ended: {
       keys[fetch.key].leases[$0].deadlineMs = timeMs(fetch.key) + max(byMs, 1)
       if keys[fetch.key].leases[$0].kind == .writer { keepStaleUntil(fetch.key, keys[fetch.key].leases[$0].deadlineMs) }
+      promote(fetch.key)
     }
   }
 

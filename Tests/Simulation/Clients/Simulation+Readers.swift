@@ -75,7 +75,7 @@ extension Simulation {
       checkRead(key, seen, options, wish: partition.counters.leaseTableFull > full && wish == .granted ? .passed : wish)
       if seen.isWon {
         check(token: seen.token)
-        let lengthMs = options.leaseMs == 0 ? profile.store.leaseMs : options.leaseMs
+        let lengthMs = options.leaseMs == 0 ? settings[key].leaseMs : options.leaseMs
         let kind: ModelLease.Kind = seen.hasValue && !seen.isStale ? .refresh : .reader
         add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + lengthMs, kind: kind, holderID: options.holderID))
         promote(key)
@@ -133,7 +133,7 @@ extension Simulation {
   )
     -> Int
   {
-    let waitMs = min(waitMs, profile.store.longestWaitMs)
+    let waitMs = min(waitMs, settings[key].longestWaitMs)
     let waiter = SimulatedWaiter(
       state: .parked, key: key, connection: connection, worker: connections[connection].worker, deadlineMs: timeMs(key) + waitMs,
       holders: isPlain ? 0 : options.holders, leaseMs: isPlain ? 0 : options.leaseMs, isPlain: isPlain,
@@ -183,7 +183,7 @@ extension Simulation {
       if let touch = options.touch, seen.hasValue { noteTouch(key, touch) }
       if seen.hasValue { showPlain(key, seen, options) }
       if seen.isWon { grantPlain(key, seen, options, wish) }
-      guard seen.status == .miss || seen.status == .hotMiss, profile.store.coalesceGetsMs > 0 else { return }
+      guard seen.status == .miss || seen.status == .hotMiss, settings[key].coalesceGetsMs > 0 else { return }
       role = join(key, connection, name, partition)
       if case .waiter(let waitMs) = role, !waiters.isFull {
         parked = park(key, connection, name, partition, options, waitMs, isPlain: true)
@@ -204,7 +204,7 @@ extension Simulation {
   private func grantPlain(_ key: Int, _ seen: Shown, _ options: ReadOptions, _ wish: Wish) {
     expect(wish == .granted, .tooManyTokens, "key \(key): a lease was given, but \(wish)")
     check(token: seen.token)
-    add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + profile.store.leaseMs, kind: .reader, holderID: options.holderID))
+    add(key, ModelLease(token: seen.token, deadlineMs: timeMs(key) + settings[key].leaseMs, kind: .reader, holderID: options.holderID))
     promote(key)
   }
 
@@ -218,7 +218,7 @@ extension Simulation {
     case .filler(let token):
       expect(keys[key].outcome == .none && !isOwed(key), .tooManyTokens, "key \(key): a second plain get is the filler")
       check(token: token)
-      let deadlineMs = timeMs(key) + profile.store.coalesceGetsMs
+      let deadlineMs = timeMs(key) + settings[key].coalesceGetsMs
       add(key, ModelLease(token: token, deadlineMs: deadlineMs, kind: .filler, holderID: holderID))
     case .none:
       expect(

@@ -40,7 +40,7 @@ extension Simulation {
   /// What a delete or a hold made stale may be shown for the window after that time.
   func keepStaleUntil(_ key: Int, _ fromMs: Milliseconds) {
     keys[key].hiddenMs = timeMs(key)
-    keys[key].staleUntilMs = max(keys[key].staleUntilMs, fromMs + profile.store.staleWindowMs)
+    keys[key].staleUntilMs = max(keys[key].staleUntilMs, fromMs + settings[key].staleWindowMs)
   }
 
   /// `md I`.
@@ -82,7 +82,7 @@ extension Simulation {
       return verify(key)
     }
     check(token: token)
-    let lengthMs = forMs == 0 ? profile.store.leaseMs : forMs
+    let lengthMs = forMs == 0 ? settings[key].leaseMs : forMs
     add(key, ModelLease(token: token, deadlineMs: timeMs(key) + lengthMs, kind: .writer, holderID: connections[connection].id))
     keys[key].holdTick = tick
     keys[key].markBeforeHoldTick = keys[key].markTick
@@ -241,13 +241,9 @@ extension Simulation {
       store.partition(partition).locked { $0.flush(nowMs: handedMs) }
       note("flush of partition \(partition)")
       for key in keys.indices where keys[key].partition == partition {
-        endAll(key, .replaced)
-        forgetVoided(key)
-        keys[key].outcome = .none
-        if keys[key].parked.isEmpty { keys[key].nextGrantMs = 0 }
         keys[key].deleteTick = tick
         keys[key].flushTick = tick
-        promote(key)
+        forgetLeases(key)
       }
       verifyAll(partition)
     }

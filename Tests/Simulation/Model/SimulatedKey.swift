@@ -46,6 +46,8 @@ struct SimulatedKey {
   var outcome = Outcome.none
   var outcomeUntilMs: Milliseconds = 0
   var nextGrantMs: Milliseconds = 0
+  /// A flush of its prefix has come, and the store has not looked at the key since.
+  var isFlushed = false
   // The database.
   var databaseVersion = 1
   // When a delete, a writer's hold and an `md I` came last. Values that were read from the database before may not be fresh; none that

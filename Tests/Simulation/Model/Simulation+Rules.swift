@@ -6,12 +6,16 @@ extension Simulation {
 
   /// How many may hold the key for this waiter to be promoted. Coalesced gets wait for one.
   func holders(_ waiter: Int) -> Int {
-    waiters[waiter].isPlain ? 1 : waiters[waiter].holders == 0 ? profile.store.holders : waiters[waiter].holders
+    waiters[waiter].isPlain ? 1 : waiters[waiter].holders == 0 ? settings[waiters[waiter].key].holders : waiters[waiter].holders
   }
 
   /// The store looks at the key: what is over by now ends.
   func settle(_ key: Int) {
     let now = timeMs(key)
+    if keys[key].isFlushed {
+      keys[key].isFlushed = false
+      forgetLeases(key)
+    }
     var isChanged = false
     var index = 0
     while index < keys[key].leases.count {
@@ -67,6 +71,15 @@ extension Simulation {
     }
   }
 
+  /// By a flush: the leases are void, and not even remembered. Who waits goes on waiting; one is promoted.
+  func forgetLeases(_ key: Int) {
+    endAll(key, .replaced)
+    forgetVoided(key)
+    keys[key].outcome = .none
+    if keys[key].parked.isEmpty { keys[key].nextGrantMs = 0 }
+    promote(key)
+  }
+
   /// Voided tokens are worth nothing any more, not even as stale values.
   func forgetVoided(_ key: Int) {
     for voided in keys[key].voided where voided.token != 0 { ends[voided.token] = .replaced }
@@ -83,7 +96,7 @@ extension Simulation {
     {
       let waiter = keys[key].parked.remove(at: place)
       let asked = waiters[waiter].leaseMs
-      let lengthMs = waiters[waiter].isPlain ? max(profile.store.coalesceGetsMs, 1) : asked == 0 ? profile.store.leaseMs : asked
+      let lengthMs = waiters[waiter].isPlain ? max(settings[key].coalesceGetsMs, 1) : asked == 0 ? settings[key].leaseMs : asked
       answer(waiter, .promoted)
       waiters[waiter].lengthMs = lengthMs
       counts.promoted += 1
@@ -97,7 +110,7 @@ extension Simulation {
 
   func add(_ key: Int, _ lease: ModelLease) {
     keys[key].leases.append(lease)
-    if profile.store.grantIntervalMs > 0 { keys[key].nextGrantMs = timeMs(key) + profile.store.grantIntervalMs }
+    if settings[key].grantIntervalMs > 0 { keys[key].nextGrantMs = timeMs(key) + settings[key].grantIntervalMs }
   }
 
   func answer(_ waiter: Int, _ answer: SimulatedWaiter.Answer) {
@@ -136,7 +149,7 @@ extension Simulation {
     case .none: break
     }
     if keys[key].writer { return .passed }
-    if keys[key].leases.count >= (holders > 0 ? holders : profile.store.holders) { return .owed }
+    if keys[key].leases.count >= (holders > 0 ? holders : settings[key].holders) { return .owed }
     return keys[key].nextGrantMs > timeMs(key) ? .owed : .granted
   }
 

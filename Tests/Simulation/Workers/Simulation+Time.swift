@@ -28,6 +28,7 @@ extension Simulation {
     case .append: append()
     case .touch: touch()
     case .flush: if random.oneIn(6) { flush() }
+    case .flushPrefix: if random.oneIn(3) { flushPrefix() }
     case .cancel: cancel()
     case .close: close()
     case .deliverOne: deliver(all: false)
@@ -35,7 +36,7 @@ extension Simulation {
     case .runTimers: runTimers()
     case .pressure: if random.oneIn(3) { pressure() }
     case .upkeep: upkeep(random.below(store.partitionCount), isDueOnly: !random.oneIn(8))
-    case .changeSettings: break
+    case .changePolicy: changePolicy()
     case .passTime: passTime()
     case .stepBack: note("the wall clock steps back: the time stays as it is")
     case .leap: if random.oneIn(4) { passTime(ms: 60_000 * UInt64(1 + random.below(5))) }
