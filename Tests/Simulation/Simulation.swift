@@ -112,7 +112,7 @@ public final class Simulation {
   // MARK: Saying what happens
 
   func note(_ text: @autoclosure () -> String) {
-    if let trace { trace("\(step) +\(nowMs - Self.startMs): \(text())") }
+    if let trace, failure == nil { trace("\(step) +\(nowMs - Self.startMs): \(text())") }
   }
 
   func fail(_ invariant: Invariant, _ message: @autoclosure () -> String) {

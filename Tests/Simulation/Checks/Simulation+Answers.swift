@@ -42,15 +42,19 @@ extension Simulation {
       guard let outcome = waiters.pointer(waiter).pointee.firedLane?.outcome else { continue }
       let key = waiters[waiter].key
       if outcome.result.token >= 2 {
-        let holders = holders(waiter)
-        let isSecond = expected.contains { waiters[$0].key == key && waiters[$0].answer == .promoted }
-        fail(
-          isSecond ? .doublePromotion : .tooManyTokens,
-          "waiter \(waiter) of key \(key) was promoted while \(keys[key].leases.count) leases were out, \(holders) holders allowed")
+        failPromotion(waiter)
       } else {
         fail(.wrongAnswer, "waiter \(waiter) of key \(key) was told \(outcome.result.status) for no reason")
       }
     }
+  }
+
+  private func failPromotion(_ waiter: Int) {
+    let key = waiters[waiter].key
+    let isSecond = expected.contains { waiters[$0].key == key && waiters[$0].answer == .promoted }
+    fail(
+      isSecond ? .doublePromotion : .tooManyTokens,
+      "waiter \(waiter) of key \(key) was promoted while \(keys[key].leases.count) leases were out, \(holders(waiter)) holders allowed")
   }
 
   private func verifyAnswer(_ waiter: Int) {
@@ -64,6 +68,7 @@ extension Simulation {
   /// What a waiter's answer says, when it is given, and again when it is delivered.
   func check(_ result: ReadResult, _ waiter: Int, isNew: Bool = false) {
     let facts = waiters[waiter]
+    if result.token >= 2, facts.answer != .promoted, facts.answer != .none { return failPromotion(waiter) }
     switch facts.answer {
     case .none: fail(.answeredTwice, "waiter \(waiter) was answered already")
     case .promoted: checkPromotion(result, waiter)
