@@ -78,14 +78,15 @@ extension Simulation {
     case .stored where request.invalidate:
       values[serial].isStaleOnly = true
       values[serial].isMarked = true
-      noteLateFill(key, token)
+      // Over a value that is there the token stays good for this.
+      noteLateFill(key, token, usesToken: false)
     case .stored: failDead(key, token, "a fill")
     case .staleStored:
       values[serial].isStaleOnly = true
       let voided = keys[key].voided.first { $0.token == token }
       let isKept = voided.map { $0.deadlineMs > timeMs(key) && $0.sinceMs + settings[key].staleWindowMs > timeMs(key) } ?? false
       expect(isKept && request.isLeaseSet, .deadTokenAccepted, "key \(key): token \(token) was good for a stale value still")
-      noteLateFill(key, token)
+      noteLateFill(key, token, usesToken: true)
     case .outOfMemory: break
     case .notStored, .exists, .notFound:
       expect(!isLive || request.mode == .add, .validTokenRefused, "key \(key): the fill of token \(token) was answered \(status)")
@@ -93,10 +94,10 @@ extension Simulation {
     }
   }
 
-  private func noteLateFill(_ key: Int, _ token: UInt64) {
+  private func noteLateFill(_ key: Int, _ token: UInt64, usesToken: Bool) {
     guard let index = keys[key].voided.firstIndex(where: { $0.token == token }) else { return }
     keys[key].staleUntilMs = max(keys[key].staleUntilMs, keys[key].voided[index].sinceMs + settings[key].staleWindowMs)
-    keys[key].voided.remove(at: index)
+    if usesToken { keys[key].voided.remove(at: index) }
   }
 
   private func judgeWrite(_ key: Int, _ serial: Int, _ request: StoreRequest, _ status: StoreStatus, wasGuarded: Bool) {
