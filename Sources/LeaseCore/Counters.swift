@@ -19,6 +19,8 @@ public struct Counters: Sendable, BitwiseCopyable {
   public var waitsTimedOut: UInt64 = 0, waitsCancelled: UInt64 = 0, waitsDisconnected: UInt64 = 0
   public var waitersRefusedByKey: UInt64 = 0, waitersRefusedInAll: UInt64 = 0
   public var coalescedFetches: UInt64 = 0
+  /// Answers to waiters for which there was no memory: they were told to ask again.
+  public var answersWithoutValue: UInt64 = 0
   public init() {}
 
   /// Adds the other's counts. The fields are all `UInt64`, so the struct is summed as a row of words.

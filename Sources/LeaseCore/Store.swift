@@ -17,6 +17,8 @@ public struct StoreConfiguration: Sendable {
   public var longestWaitMs: UInt64 = 30_000
   public var maxWaiters = 1_000_000
   public var maxWaitersPerKey = 65_536
+  /// Memory for copies of values that waiters have not been sent yet.
+  public var waiterCopyBytes = 64 << 20
   public var coalesceGetsMs: UInt64 = 0
   /// For writes that bring no grace.
   public var graceMs: UInt64 = 0
@@ -50,7 +52,10 @@ public final class Store: Sendable {
     // About 64 segments in a partition, so that one more or less of them does not matter.
     var segmentBytes = 8 << 10
     while segmentBytes < 256 << 10, configuration.memoryBytes / count / (segmentBytes * 2) >= 64 { segmentBytes *= 2 }
-    guard let budget = MemoryBudget(limitBytes: configuration.memoryBytes, segmentBytes: segmentBytes) else {
+    guard
+      let budget = MemoryBudget(
+        limitBytes: configuration.memoryBytes, segmentBytes: segmentBytes, mostWaiterCopyBytes: configuration.waiterCopyBytes)
+    else {
       return nil
     }
     self.budget = budget
@@ -186,6 +191,9 @@ public final class Store: Sendable {
 
   /// Whether a plain get may have to wait for another's fetch.
   public var coalescesGets: Bool { shared.coalescesGets.load(ordering: .relaxed) }
+
+  /// Copies of values that waiters have not been sent yet.
+  public var waiterCopyBytes: Int { budget.usedWaiterCopyBytes }
 
   /// Readers that wait now.
   public var waiterCount: Int { shared.waiterCount.load(ordering: .relaxed) }

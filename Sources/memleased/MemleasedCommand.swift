@@ -125,6 +125,10 @@ struct MemleasedCommand: ParsableCommand {
     var maxWaitMs: String?
     @Option(name: .setting(.maxWaiters), help: .init("Most requests that wait at a time (default: 1000000).", valueName: "num"))
     var maxWaiters: String?
+    @Option(
+      name: .setting(.waiterMemory),
+      help: .init("Megabytes for copies of values that waiting clients were not sent yet (default: 64).", valueName: "num"))
+    var waiterMemory: String?
     @Option(name: .setting(.maxWaitersPerKey), help: .init("Those of one key (default: 65536).", valueName: "num"))
     var maxWaitersPerKey: String?
     @Option(name: .setting(.maxWaitersPerConnection), help: .init("Those of one connection (default: 65536).", valueName: "num"))
@@ -181,6 +185,7 @@ extension MemleasedCommand {
       (.holders, leases.holders), (.graceMs, leases.graceMs), (.refreshAheadMs, leases.refreshAheadMs),
       (.coalesceGets, leases.coalesceGets),
       (.maxWaitMs, leases.maxWaitMs), (.maxWaiters, leases.maxWaiters), (.maxWaitersPerKey, leases.maxWaitersPerKey),
+      (.waiterMemory, leases.waiterMemory),
       (.maxWaitersPerConnection, leases.maxWaitersPerConnection), (.config, config),
       (.udpPort, ignored.udpPort), (.slabGrowthFactor, ignored.slabGrowthFactor), (.slabMinSize, ignored.slabMinSize),
     ]

@@ -78,12 +78,14 @@ private func refusal(_ arguments: [String], environment: [String: String] = [:])
     let options = try options([
       "--plain-writes", "guard", "--lease-ms", "5", "--stale-window-ms", "0", "--grant-interval-ms", "7", "--max-leases", "9",
       "--release-on-disconnect", "off", "--holders", "2", "--grace-ms", "3", "--refresh-ahead-ms", "4", "--coalesce-gets", "6",
-      "--max-wait-ms", "0", "--max-waiters", "11", "--max-waiters-per-key", "12", "--max-waiters-per-connection", "13",
+      "--max-wait-ms", "0", "--waiter-memory", "3k", "--max-waiters", "11", "--max-waiters-per-key", "12", "--max-waiters-per-connection",
+      "13",
     ])
     let server = options.server
     #expect(server.plainWrites == .guarded && server.leaseMs == 5 && server.staleWindowMs == 0 && server.grantIntervalMs == 7)
     #expect(server.maxLeases == 9 && !server.releasesOnDisconnect && server.holders == 2)
     #expect(server.graceMs == 3 && server.refreshAheadMs == 4 && server.coalesceGetsMs == 6 && server.longestWaitMs == 0)
+    #expect(server.waiterCopyBytes == 3 << 10)
     #expect(server.maxWaiters == 11 && server.maxWaitersPerKey == 12 && server.maxWaitersPerConnection == 13)
   }
 

@@ -4,9 +4,9 @@ import Synchronization
 struct LargeHeader: ~Copyable {
   let references = Atomic<Int>(1)
   let count: Int
+  /// 0: on the heap, for waiters only.
   let mappedBytes: Int
-  /// Nil: on the heap, for waiters only.
-  let budget: Unmanaged<MemoryBudget>?
+  let budget: Unmanaged<MemoryBudget>
   /// In the partition's queue of large values, under its lock; then in the budget's list of dropped ones.
   var next: UnsafeMutablePointer<LargeHeader>?
   var previous: UnsafeMutablePointer<LargeHeader>?
@@ -14,10 +14,10 @@ struct LargeHeader: ~Copyable {
   var hash: UInt64 = 0
   var sequence: UInt64 = 0
 
-  init(count: Int, mappedBytes: Int, budget: MemoryBudget?) {
+  init(count: Int, mappedBytes: Int, budget: MemoryBudget) {
     self.count = count
     self.mappedBytes = mappedBytes
-    self.budget = budget.map { Unmanaged.passUnretained($0) }
+    self.budget = Unmanaged.passUnretained(budget)
   }
 }
 
@@ -41,11 +41,12 @@ public struct LargeValue: @unchecked Sendable {
     header.initialize(to: LargeHeader(count: count, mappedBytes: mappedBytes, budget: budget))
   }
 
-  /// A copy for waiters, of a value that is not large to the store: not under `-m`, gone when the last of them has it.
-  init(outsideBudget count: Int) {
+  /// A copy for waiters, of a value that is not large to the store: under their own bound, not under `-m`; gone when the last of them has it.
+  init?(copyForWaiters count: Int, budget: MemoryBudget) {
+    guard budget.takeWaiterCopy(bytes: count) else { return nil }
     let memory = UnsafeMutableRawPointer.allocate(byteCount: Self.headerBytes + count, alignment: 64)
     header = memory.bindMemory(to: LargeHeader.self, capacity: 1)
-    header.initialize(to: LargeHeader(count: count, mappedBytes: 0, budget: nil))
+    header.initialize(to: LargeHeader(count: count, mappedBytes: 0, budget: budget))
   }
 
   public var bytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(header) + Self.headerBytes }
@@ -58,7 +59,9 @@ public struct LargeValue: @unchecked Sendable {
   public func release() {
     guard header.pointee.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     let mappedBytes = header.pointee.mappedBytes
-    guard let budget = header.pointee.budget else {
+    let budget = header.pointee.budget
+    if mappedBytes == 0 {
+      budget.takeUnretainedValue().giveWaiterCopy(bytes: header.pointee.count)
       header.deinitialize(count: 1)
       return UnsafeMutableRawPointer(header).deallocate()
     }

@@ -27,9 +27,13 @@ final class MemoryBudget: Sendable {
   }
 
   let segmentBytes: Int
+  /// Copies of values that waiters have not been sent yet, beside the limit, and their own bound.
+  private let waiterCopyBytes = Atomic<Int>(0)
+  private let mostWaiterCopyBytes: Int
   private let state: Guarded<State>
 
-  init?(limitBytes: Int, segmentBytes: Int) {
+  init?(limitBytes: Int, segmentBytes: Int, mostWaiterCopyBytes: Int) {
+    self.mostWaiterCopyBytes = mostWaiterCopyBytes
     self.segmentBytes = segmentBytes
     guard let region = mapMemory(bytes: limitBytes + segmentBytes) else { return nil }
     let regions = [(memory: region, bytes: limitBytes + segmentBytes)]
@@ -128,6 +132,16 @@ final class MemoryBudget: Sendable {
       state.returnedFree.append(memory)
     }
   }
+
+  /// False: too much waits to be sent already.
+  func takeWaiterCopy(bytes: Int) -> Bool {
+    guard waiterCopyBytes.wrappingAdd(bytes, ordering: .relaxed).newValue > mostWaiterCopyBytes else { return true }
+    giveWaiterCopy(bytes: bytes)
+    return false
+  }
+
+  func giveWaiterCopy(bytes: Int) { waiterCopyBytes.wrappingSubtract(bytes, ordering: .relaxed) }
+  var usedWaiterCopyBytes: Int { waiterCopyBytes.load(ordering: .relaxed) }
 
   // MARK: Large values that the store has let go of
 

@@ -149,6 +149,12 @@ public struct Partition: @unchecked Sendable {
     return state.pointee.park(key, waiter, waitMs: waitMs)
   }
 
+  /// Whether a lease on the key is this connection's.
+  public func isHeld(_ key: CacheKey, nowMs: Milliseconds, by holderID: UInt64) -> Bool {
+    state.pointee.begin(nowMs)
+    return state.pointee.look(key).record?.holds(holderID) ?? false
+  }
+
   /// The waiter leaves, and `result` says what it is told. False: it was answered already, and is its worker's to find in its lane. O(1).
   public func endWait(_ waiter: WaiterPointer, nowMs: Milliseconds, _ end: WaitEnd, into result: inout ReadResult) -> Bool {
     state.pointee.begin(nowMs)

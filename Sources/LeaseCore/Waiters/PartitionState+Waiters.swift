@@ -87,7 +87,7 @@ extension PartitionState {
   /// Everybody who waits is told the same. O(workers), however many wait.
   mutating func answerWaiters(_ record: RecordPointer, _ result: ReadResult) {
     guard record.pointee.lanes != nil else { return }
-    let outcome = WaitOutcome.keeping(result)
+    let outcome = outcome(result)
     let count = UInt64(record.pointee.waiterCount)
     switch result.status {
     case .hit: counters.waitsFilled += count
@@ -101,6 +101,19 @@ extension PartitionState {
     shared.waiterCount.wrappingSubtract(Int(count), ordering: .relaxed)
     waiters -= Int(count)
     record.pointee.waiterCount = 0
+  }
+
+  /// Without memory for a copy waiters are told to ask again; one that is promoted gets its token all the same.
+  private mutating func outcome(_ result: ReadResult) -> WaitOutcome {
+    if let outcome = WaitOutcome.keeping(result, budget) { return outcome }
+    counters.answersWithoutValue += 1
+    var short = ReadResult()
+    short.status = result.isWon ? .granted : .hotMiss
+    short.isWon = result.isWon
+    short.isOwed = !result.isWon
+    short.token = result.isWon ? result.token : 1
+    short.remainingMs = result.remainingMs
+    return WaitOutcome(short)
   }
 
   private mutating func fire(_ lane: LanePointer, _ outcome: WaitOutcome) {
@@ -171,7 +184,7 @@ extension PartitionState {
     counters.waitsPromoted += 1
     let single = LanePointer.make(worker: waiter.pointee.worker, record: nil, partition: number)
     single.append(waiter)
-    fire(single, WaitOutcome.keeping(result))
+    fire(single, outcome(result))
   }
 
   /// A stale value, but not one that was kept for a window that is over.

@@ -50,6 +50,7 @@ public struct ServerConfiguration: Sendable {
   public var longestWaitMs: UInt64 = 30_000
   public var maxWaiters = 1_000_000
   public var maxWaitersPerKey = 65_536
+  public var waiterCopyBytes = 64 << 20
   public var maxWaitersPerConnection = 65_536
   /// How long a plain get waits for another's fetch; 0: it does not.
   public var coalesceGetsMs: UInt64 = 0

@@ -17,6 +17,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case grantIntervalMs = "grant-interval-ms", maxLeases = "max-leases", releaseOnDisconnect = "release-on-disconnect"
   case holders, graceMs = "grace-ms", refreshAheadMs = "refresh-ahead-ms", coalesceGets = "coalesce-gets"
   case maxWaitMs = "max-wait-ms", maxWaiters = "max-waiters", maxWaitersPerKey = "max-waiters-per-key"
+  case waiterMemory = "waiter-memory"
   case maxWaitersPerConnection = "max-waiters-per-connection"
   // The file with all of these and the policies.
   case config

@@ -128,6 +128,9 @@ public struct StartOptions: Sendable {
     let (range, waiters) = (1...100_000_000, "a number of waiters")
     if let value = settings.value(.maxWaitMs) { server.longestWaitMs = try value.milliseconds() }
     if let value = settings.value(.maxWaiters) { server.maxWaiters = try value.integer(range, waiters) }
+    if let value = settings.value(.waiterMemory) {
+      server.waiterCopyBytes = try value.bytes(unit: 1 << 20, 0...1 << 40, "a memory size in megabytes (or with k, m, g)")
+    }
     if let value = settings.value(.maxWaitersPerKey) { server.maxWaitersPerKey = try value.integer(range, waiters) }
     if let value = settings.value(.maxWaitersPerConnection) { server.maxWaitersPerConnection = try value.integer(range, waiters) }
     if let value = settings.value(.coalesceGets) {

@@ -68,6 +68,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
       return false
     }
     let opaque = opaque(request)
+    // In order behind its own wait the holder's fill would never be read.
+    if opaque == nil, partition.isHeld(key, nowMs: pointee.nowMs, by: options.holderID) { return false }
     guard
       park(
         connection, key, partition, options, isPlain: isPlain, waitMs: waitMs, opaque == nil ? .inOrder : .outOfOrder,

@@ -3,7 +3,7 @@ import LeaseWire
 
 /// Requests that wait: how they come to, and how they leave without an answer from their key.
 extension UnsafeMutablePointer where Pointee == Worker {
-  /// With the key's partition locked, after a read that found it owed. The meta line is `request.rest`'s, see `RequestParser`. True: parked.
+  /// With the key's partition locked, after a read that found it owed. `line`, a meta line or a key, is kept to be read anew. True: parked.
   func park(
     _ connection: ConnectionPointer, _ key: CacheKey, _ partition: Partition, _ options: ReadOptions, isPlain: Bool, waitMs: UInt64,
     _ kind: ParkedRequest.Kind, line: Token, opaque: Token?

@@ -73,6 +73,7 @@ public struct Server {
     settings.longestWaitMs = configuration.longestWaitMs
     settings.maxWaiters = configuration.maxWaiters
     settings.maxWaitersPerKey = configuration.maxWaitersPerKey
+    settings.waiterCopyBytes = configuration.waiterCopyBytes
     settings.coalesceGetsMs = configuration.coalesceGetsMs
     settings.graceMs = configuration.graceMs
     settings.refreshAheadMs = configuration.refreshAheadMs

@@ -54,6 +54,7 @@ struct LeaseStats {
     reply.appendStat("waiters_refused_in_all", counters.waitersRefusedInAll)
     reply.appendStat("waiters_refused_by_connection", snapshot.workers.waitersRefused)
     reply.appendStat("slow_waiters_closed", snapshot.workers.slowWaitersClosed)
+    reply.appendStat("answers_without_value", counters.answersWithoutValue)
     reply.appendStat("coalesced_fetches", counters.coalescedFetches)
   }
 }

@@ -55,6 +55,7 @@ struct SettingsStats {
     reply.appendStat("coalesce_gets_ms", configuration.coalesceGetsMs)
     reply.appendStat("max_wait_ms", configuration.longestWaitMs)
     reply.appendStat("max_waiters", configuration.maxWaiters)
+    reply.appendStat("waiter_memory", configuration.waiterCopyBytes)
     reply.appendStat("max_waiters_per_key", configuration.maxWaitersPerKey)
     reply.appendStat("max_waiters_per_connection", configuration.maxWaitersPerConnection)
     reply.appendStat("config_file", configuration.configurationFilePath ?? "NULL")
