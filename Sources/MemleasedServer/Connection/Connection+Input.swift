@@ -112,10 +112,10 @@ extension UnsafeMutablePointer where Pointee == Connection {
     pointee.heldCapacity = capacity
   }
 
-  /// Ends what this connection still holds.
+  /// Ends what this connection still holds. Not when the server ends: nobody is to be promoted then.
   func releaseHeldLeases(store: Store, nowMs: Milliseconds) {
     guard let held = pointee.held else { return }
-    if pointee.worker.pointee.releasesOnDisconnect {
+    if pointee.worker.pointee.releasesOnDisconnect, !pointee.worker.pointee.isDraining {
       for index in 0..<pointee.heldCount {
         let partition = store.partition(hash: held[index].hash)
         partition.lock()
