@@ -1,4 +1,4 @@
-/// Rules that a test of the tests breaks on purpose, to see that it is noticed. Only in debug builds: elsewhere nothing of it is left.
+/// Rules that a test of the tests breaks on purpose, to see that it is noticed. Only in debug builds: elsewhere `breaks` is a constant false.
 package enum BrokenRule: Sendable, CaseIterable {
   /// Two waiters are promoted for one lost lease.
   case doublePromotion

@@ -35,6 +35,7 @@ struct Profile {
     store.maxLeases = random.pick([2, 5, 1_000_000, 1_000_000, 1_000_000, 1_000_000])
     store.maxWaiters = random.pick([5, 1_000_000, 1_000_000, 1_000_000])
     store.maxWaitersPerKey = random.pick([2, 6, 65_536, 65_536, 65_536])
+    store.waiterCopyBytes = random.pick([6_000, 64 << 20, 64 << 20, 64 << 20])
     plainWrites = random.pick([.reject, .reject, .guarded, .allow])
     store.coalesceGetsMs = plainWrites == .reject ? 0 : random.pick([0, 400, 3_000])
     keys = 1 + random.below(4)

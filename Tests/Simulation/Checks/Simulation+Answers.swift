@@ -69,6 +69,10 @@ extension Simulation {
   func check(_ result: ReadResult, _ waiter: Int, isNew: Bool = false) {
     let facts = waiters[waiter]
     if result.token >= 2, facts.answer != .promoted, facts.answer != .none { return failPromotion(waiter) }
+    // There was no memory for a copy: ask again.
+    if profile.store.waiterCopyBytes < 1 << 20, result.status == .hotMiss, facts.answer != .promoted, facts.answer != .none {
+      return expect(result.token == 1, .wrongAnswer, "waiter \(waiter) was told of a hot miss with token \(result.token)")
+    }
     switch facts.answer {
     case .none: fail(.answeredTwice, "waiter \(waiter) was answered already")
     case .promoted: checkPromotion(result, waiter)

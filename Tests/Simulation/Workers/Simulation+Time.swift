@@ -111,7 +111,9 @@ extension Simulation {
       }
       if failure == nil { checkTotals() }
       let isQuiet = waiters.isEmpty && store.usage.leaseRecords == 0 && workers.allSatisfy { $0.inbox.isEmpty }
-      if isQuiet { return }
+      if isQuiet {
+        return expect(store.waiterCopyBytes == 0, .leftOver, "\(store.waiterCopyBytes) bytes of copies for waiters are left")
+      }
       let nextMs = min(upkeepMs.min() ?? .max, workers.reduce(.max) { min($0, $1.heap.earliestMs) })
       if nextMs == .max { break }
       nowMs = max(nowMs + 1, nextMs)
