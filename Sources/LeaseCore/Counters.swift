@@ -11,6 +11,7 @@ public struct Counters: Sendable, BitwiseCopyable {
   public var segmentsEvicted: UInt64 = 0, segmentsExpired: UInt64 = 0, segmentsMerged: UInt64 = 0
   public var leaseGrants: UInt64 = 0, leaseFills: UInt64 = 0, hotMisses: UInt64 = 0, staleHits: UInt64 = 0, refreshGrants: UInt64 = 0
   public var leaseVoids: UInt64 = 0, leaseExpired: UInt64 = 0, leaseReleases: UInt64 = 0, leaseDisconnects: UInt64 = 0
+  public var leaseRevokes: UInt64 = 0
   public var leaseFails: UInt64 = 0, leasePasses: UInt64 = 0, leaseKeeps: UInt64 = 0, leaseHolds: UInt64 = 0, leaseExtends: UInt64 = 0
   public var staleStored: UInt64 = 0, leaseSetRefused: UInt64 = 0, plainWritesRefused: UInt64 = 0, leaseTableFull: UInt64 = 0
   public var grantsDelayed: UInt64 = 0

@@ -63,6 +63,7 @@ extension RequestParser {
     if word.equals("lease-pass") { return .leasePass }
     if word.equals("lease-keep") { return .leaseKeep }
     if word.equals("lease-hold") { return .leaseHold }
+    if word.equals("lease-revoke") { return .leaseRevoke }
     if word.equals("flush_all") { return .flushAll }
     if word.equals("flush_prefix") { return .flushPrefix }
     if word.equals("verbosity") { return .verbosity }

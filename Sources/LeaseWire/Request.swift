@@ -7,7 +7,7 @@ public enum Command: UInt8, Sendable {
   case set, add, replace, append, prepend, cas
   case incr, decr, touch, delete
   // Leases.
-  case leaseSet, leaseExtend, leaseRelease, leaseFail, leasePass, leaseKeep, leaseHold
+  case leaseSet, leaseExtend, leaseRelease, leaseFail, leasePass, leaseKeep, leaseHold, leaseRevoke
   // Meta.
   case metaNoop, metaCancel, metaGet, metaSet, metaDelete, metaArithmetic, metaDebug
   // Everything else: the rest of the line is the handler's to read.

@@ -32,7 +32,7 @@ public struct RequestParser {
       parseMetaDebug(&cursor, &request)
     case .incr, .decr, .touch, .delete:
       parseSimple(&cursor, &request)
-    case .leaseSet, .leaseExtend, .leaseRelease, .leaseFail, .leasePass, .leaseKeep, .leaseHold:
+    case .leaseSet, .leaseExtend, .leaseRelease, .leaseFail, .leasePass, .leaseKeep, .leaseHold, .leaseRevoke:
       parseLease(&cursor, &request)
     case .metaget:
       _ = takeKey(&cursor, &request)
@@ -190,7 +190,7 @@ public struct RequestParser {
       return
     }
     request.key = key
-    if request.command != .leaseHold {
+    if request.command != .leaseHold, request.command != .leaseRevoke {
       guard let token = cursor.next() else {
         request.error = .unknownCommand
         return

@@ -170,6 +170,22 @@ extension PartitionState {
     return true
   }
 
+  /// An operator ends every lease on the key. Returns how many.
+  mutating func leaseRevoke(_ key: CacheKey) -> Int {
+    guard let record = look(key).record else { return 0 }
+    var count = 0
+    record.eachGrant { grant in
+      guard grant.pointee.kind != .voided else { return }
+      end(grant, of: record)
+      count += 1
+    }
+    guard count > 0 else { return 0 }
+    counters.leaseRevokes += UInt64(count)
+    loseHolder(record)
+    _ = refresh(record)
+    return count
+  }
+
   mutating func leaseFail(_ key: CacheKey, token: UInt64, forMs: UInt64, message: UnsafeRawBufferPointer) -> Bool {
     guard let (_, record, grant) = live(key, token) else { return false }
     end(grant, of: record)

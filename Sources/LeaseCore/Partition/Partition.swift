@@ -102,6 +102,12 @@ public struct Partition: @unchecked Sendable {
     return state.pointee.leaseRelease(key, token: token)
   }
 
+  /// Ends every lease on the key, whoever holds it; who waits is promoted. Returns how many leases that were.
+  public func leaseRevoke(_ key: CacheKey, nowMs: Milliseconds) -> Int {
+    state.pointee.begin(nowMs)
+    return state.pointee.leaseRevoke(key)
+  }
+
   /// Readers get the message (its first 1,024 bytes) for that long.
   public func leaseFail(_ key: CacheKey, nowMs: Milliseconds, token: UInt64, forMs: UInt64, message: UnsafeRawBufferPointer) -> Bool {
     state.pointee.begin(nowMs)

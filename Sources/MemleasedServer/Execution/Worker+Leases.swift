@@ -28,9 +28,22 @@ extension UnsafeMutablePointer where Pointee == Worker {
       let isDone = partition.locked { $0.leaseKeep(key, nowMs: nowMs, token: token, expiry: expiry) }
       if isDone { observeLease(connection, key, .keep) }
       reply(isDone ? "STORED" : "NOT_STORED", unless: isQuiet)
+    case .leaseRevoke:
+      let count = partition.locked { $0.leaseRevoke(key, nowMs: nowMs) }
+      if count > 0 { observeLease(connection, key, .revoke) }
+      if !isQuiet { replyRevoked(count) }
     default:
       runLeaseHold(connection, key, partition, timeMs, store)
     }
+  }
+
+  private func replyRevoked(_ count: Int) {
+    guard count > 0 else { return pointee.output.line("NOT_FOUND") }
+    var writer = pointee.output.writer
+    writer.text("REVOKED ")
+    writer.number(UInt64(UInt(bitPattern: count)))
+    writer.lineEnd()
+    pointee.output.take(writer)
   }
 
   private func runLeaseHold(_ connection: ConnectionPointer, _ key: CacheKey, _ partition: Partition, _ timeMs: UInt64, _ store: Store) {

@@ -99,7 +99,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       runMeta(connection, request, store)
     case .incr, .decr, .touch, .delete, .metaget:
       runSimple(connection, request, store)
-    case .leaseExtend, .leaseRelease, .leasePass, .leaseKeep, .leaseHold:
+    case .leaseExtend, .leaseRelease, .leasePass, .leaseKeep, .leaseHold, .leaseRevoke:
       runLease(connection, request, store)
     default:
       return runAdministration(connection, request, store)

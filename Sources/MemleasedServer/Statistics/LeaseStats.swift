@@ -27,6 +27,7 @@ struct LeaseStats {
     reply.appendStat("lease_expired", counters.leaseExpired)
     reply.appendStat("lease_releases", counters.leaseReleases)
     reply.appendStat("lease_disconnects", counters.leaseDisconnects)
+    reply.appendStat("lease_revokes", counters.leaseRevokes)
     reply.appendStat("lease_fails", counters.leaseFails)
     reply.appendStat("lease_passes", counters.leasePasses)
     reply.appendStat("lease_keeps", counters.leaseKeeps)

@@ -12,7 +12,7 @@ public enum WatchedClose: String, Sendable { case error, normal, idleTimeout = "
 /// What happened to a lease.
 public enum WatchedLease: String, Sendable {
   case grant, refreshGrant = "refresh_grant", hotMiss = "hot_miss", staleHit = "stale_hit", fill, staleFill = "stale_fill"
-  case refusedFill = "refused_fill", void, release, disconnect, extend, fail, pass, keep, hold
+  case refusedFill = "refused_fill", void, release, disconnect, revoke, extend, fail, pass, keep, hold
 }
 
 /// The lines. Each call checks `isWatched` itself, so that a caller may call it straight away; keys are URI-encoded.

@@ -287,4 +287,15 @@ struct LeaseEndTests {
     core.advance(ms: 23)
     #expect(core.leaseGet("a").remainingMs == 100)
   }
+
+  @Test("An operator's revocation ends every lease on the key, and their tokens")
+  func revocation() {
+    let token = core.grant("k")
+    #expect(core.with("k") { $1.leaseRevoke($0, nowMs: core.nowMs) } == 1)
+    #expect(core.with("k") { $1.leaseRevoke($0, nowMs: core.nowMs) } == 0)
+    #expect(core.fill("k", token, "late") == .notStored)
+    let next = core.grant("k")
+    #expect(next > 1 && next != token)
+    #expect(core.fill("k", next, "v") == .stored)
+  }
 }
