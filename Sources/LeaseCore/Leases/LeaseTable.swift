@@ -5,7 +5,7 @@ struct LeaseTable {
   private var chains: UnsafeMutablePointer<RecordPointer?>
   private var chainMask = 15
   private(set) var count = 0
-  private(set) var heap = DeadlineHeap<KeyRecord>()
+  private(set) var heap: [RecordPointer] = []
   /// Records with their keys, and grants.
   private var cells = CellPool()
   /// Bytes of failure messages.
@@ -142,7 +142,7 @@ struct LeaseTable {
   }
 
   /// All that the table takes, for `stats`.
-  var memoryBytes: Int { cells.bytes + messageBytes + (chainMask + 1) * 8 + heap.sizeBytes }
+  var memoryBytes: Int { cells.bytes + messageBytes + (chainMask + 1 + heap.capacity) * 8 }
 
   /// After `removeAll`, at the end of the partition.
   mutating func destroy() {
@@ -200,13 +200,49 @@ struct LeaseTable {
 
   // MARK: Deadlines
 
-  var earliestDeadlineMs: Milliseconds { heap.earliestMs }
+  var earliestDeadlineMs: Milliseconds { heap.first?.pointee.deadlineMs ?? .max }
 
   /// Moves the record in the heap; `.max` takes it out. O(log records).
   mutating func setDeadline(_ record: RecordPointer, _ deadlineMs: Milliseconds) {
     record.pointee.deadlineMs = deadlineMs
-    if deadlineMs == .max { heap.remove(record) } else { heap.place(record) }
+    let index = Int(record.pointee.heapIndex)
+    if deadlineMs == .max {
+      guard index >= 0 else { return }
+      record.pointee.heapIndex = -1
+      let last = heap.removeLast()
+      guard last != record else { return }
+      heap[index] = last
+      last.pointee.heapIndex = Int32(index)
+      sift(index)
+    } else if index < 0 {
+      heap.append(record)
+      record.pointee.heapIndex = Int32(heap.count - 1)
+      sift(heap.count - 1)
+    } else {
+      sift(index)
+    }
+  }
+
+  private mutating func sift(_ start: Int) {
+    var index = start
+    while index > 0, heap[index].pointee.deadlineMs < heap[(index - 1) / 2].pointee.deadlineMs {
+      swapPlaces(index, (index - 1) / 2)
+      index = (index - 1) / 2
+    }
+    while true {
+      var least = index
+      for child in (2 * index + 1)...(2 * index + 2) where child < heap.count {
+        if heap[child].pointee.deadlineMs < heap[least].pointee.deadlineMs { least = child }
+      }
+      if least == index { return }
+      swapPlaces(index, least)
+      index = least
+    }
+  }
+
+  private mutating func swapPlaces(_ a: Int, _ b: Int) {
+    heap.swapAt(a, b)
+    heap[a].pointee.heapIndex = Int32(a)
+    heap[b].pointee.heapIndex = Int32(b)
   }
 }
-
-extension KeyRecord: DeadlineHeapMember {}
