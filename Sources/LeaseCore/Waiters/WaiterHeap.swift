@@ -1,5 +1,6 @@
 /// The waiters of one worker by the time at which their wait is over, the earliest first.
-/// Invariant: each waiter in it knows its index; only its worker touches it.
+/// Invariant: each waiter in it knows its index; only its worker touches it, and of the waiters only `heapIndex` and `deadlineMs`: the rest is
+/// their partition's, under its lock. So this is no generic heap, whose access would be to the whole waiter.
 public struct WaiterHeap {
   private var waiters: [WaiterPointer] = []
 
