@@ -42,11 +42,12 @@ extension PartitionState {
     return record
   }
 
-  /// Takes a grant, live or voided, off its record.
+  /// A live lease is one fewer among all that are out.
   func countEnd(_ grant: UnsafeMutablePointer<Grant>) {
     if grant.pointee.kind != .voided { shared.leaseCount.wrappingSubtract(1, ordering: .relaxed) }
   }
 
+  /// Takes a grant, live or voided, off its record.
   mutating func end(_ grant: UnsafeMutablePointer<Grant>, of record: RecordPointer) {
     countEnd(grant)
     leases.removeGrant(grant, from: record)

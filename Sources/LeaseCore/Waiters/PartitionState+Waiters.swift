@@ -37,7 +37,7 @@ extension PartitionState {
       if current.pointee.workerNumber == worker { return current }
       lane = current.pointee.next
     }
-    let new = LanePointer.make(worker: worker, record: record, partition: number)
+    let new = LanePointer.make(worker: worker, record: record)
     new.pointee.next = record.pointee.lanes
     record.pointee.lanes = new
     return new
@@ -182,7 +182,7 @@ extension PartitionState {
       }
     }
     counters.waitsPromoted += 1
-    let single = LanePointer.make(worker: waiter.pointee.worker, record: nil, partition: number)
+    let single = LanePointer.make(worker: waiter.pointee.worker, record: nil)
     single.append(waiter)
     fire(single, outcome(result))
   }

@@ -45,7 +45,6 @@ public struct Lane {
   public internal(set) var count = 0
   /// Whose waiters these are; nil once they are answered.
   var record: RecordPointer?
-  let partition: UInt16
   let workerNumber: UInt16
   /// What they are told.
   public internal(set) var outcome: WaitOutcome?
@@ -74,9 +73,6 @@ public struct FiredLane: @unchecked Sendable {
     return waiter
   }
 
-  /// Which partition its waiters waited in.
-  public var partition: Int { Int(lane.pointee.partition) }
-
   /// Takes out one whose connection closed before it was told.
   public func remove(_ waiter: WaiterPointer) { lane.unlink(waiter) }
 
@@ -88,9 +84,9 @@ public struct FiredLane: @unchecked Sendable {
 }
 
 extension UnsafeMutablePointer<Lane> {
-  static func make(worker: UInt16, record: RecordPointer?, partition: Int) -> LanePointer {
+  static func make(worker: UInt16, record: RecordPointer?) -> LanePointer {
     let lane = LanePointer.allocate(capacity: 1)
-    lane.initialize(to: Lane(record: record, partition: UInt16(truncatingIfNeeded: partition), workerNumber: worker))
+    lane.initialize(to: Lane(record: record, workerNumber: worker))
     return lane
   }
 

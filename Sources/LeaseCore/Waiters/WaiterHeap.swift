@@ -23,7 +23,6 @@ public struct WaiterHeap {
     guard index >= 0 else { return }
     waiter.pointee.heapIndex = -1
     let last = waiters.removeLast()
-    if waiters.count < 1024, waiters.capacity > 8192 { waiters = Array(waiters) }
     guard last != waiter else { return }
     waiters[index] = last
     last.pointee.heapIndex = Int32(truncatingIfNeeded: index)
