@@ -5,7 +5,7 @@ struct Bench: ParsableCommand {
   #if os(Linux)
     static let commands: [any ParsableCommand.Type] = [
       RunCommand.self, FillCommand.self, HerdCommand.self, HotKeyCommand.self, KilledHolderCommand.self,
-      FloorCommand.self,
+      FloorCommand.self, IdleCommand.self, WaitingCommand.self, ChurnCommand.self,
     ]
   #else
     static let commands: [any ParsableCommand.Type] = []

@@ -51,15 +51,6 @@
 
     /// One that no earlier run used.
     var newKey: String { "herd-\(getpid())-\(monotonicNs())" }
-
-    /// Lets this process have as many connections as it may.
-    func raiseDescriptorLimit(toHold connections: Int) throws {
-      var limit = rlimit()
-      getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-      limit.rlim_cur = limit.rlim_max
-      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-      if limit.rlim_max < UInt(connections) + 16 { throw BenchError("only \(limit.rlim_max) descriptors, see ulimit -n") }
-    }
   }
 
   struct HerdCommand: ParsableCommand {
@@ -93,7 +84,7 @@
     }
 
     func run() throws {
-      try common.raiseDescriptorLimit(toHold: clients)
+      try raiseDescriptorLimit(toHold: clients)
       let key = common.newKey
       let strategy = coordination.strategy(key: key, value: Herd.value(common.valueBytes), waitMs: waitMs)
       let herd = try Herd(

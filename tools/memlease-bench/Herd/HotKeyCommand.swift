@@ -33,7 +33,7 @@
     }
 
     func run() throws {
-      try common.raiseDescriptorLimit(toHold: clients + 1)
+      try raiseDescriptorLimit(toHold: clients + 1)
       let key = common.newKey
       let readers = coordination.strategy(key: key, value: Herd.value(common.valueBytes), waitMs: 30_000)
       (readers as? LeaseStrategy)?.expectsDeletes = true

@@ -17,7 +17,7 @@
     }
 
     func run() throws {
-      try common.raiseDescriptorLimit(toHold: waiters + 1)
+      try raiseDescriptorLimit(toHold: waiters + 1)
       let strategy = KilledHolderStrategy(
         LeaseStrategy(key: common.newKey, value: Herd.value(common.valueBytes), waitMs: 30_000))
       let herd = try Herd(
