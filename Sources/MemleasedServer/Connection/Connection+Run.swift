@@ -28,8 +28,7 @@ enum ExecutionOutcome {
 extension UnsafeMutablePointer where Pointee == Connection {
   func readable(isLast: Bool = false) {
     let worker = pointee.worker
-    worker.readClock()
-    worker.pointee.batchesSinceYield += 1
+    worker.beginCallback()
     if pointee.isYielding {
       pointee.isYielding = false
       if !executeInput() || !isLast { return }
@@ -117,11 +116,21 @@ extension UnsafeMutablePointer where Pointee == Connection {
       return false
     }
     if isOwn { consumeInput(upTo: position) } else { keepInput(from: position, to: end) }
+    if outcome == .needsMore, maySendLater {
+      postpone()
+      return settle(outcome)
+    }
     guard flush() else {
       worker.close(self, .error)
       return false
     }
     return settle(outcome)
+  }
+
+  private var maySendLater: Bool {
+    let worker = pointee.worker
+    return pointee.pendingFirst == nil && worker.pointee.output.cutCount == 0 && !pointee.isClosing && !worker.pointee.isObserved
+      && !worker.pointee.isDraining
   }
 
   /// Sets the connection up for what comes next: all that is listened for is decided here. False: it is gone.
@@ -174,7 +183,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
 
   private func note(_ state: ConnectionState) { pointee.record.pointee.note(state) }
 
-  private func stopReading() {
+  func stopReading() {
     guard pointee.isReading else { return }
     pointee.isReading = false
     EventLoop.remove(pointee.readEvent)
@@ -220,7 +229,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
     var error: Int32 = 0
     var size = socklen_t(MemoryLayout<Int32>.size)
     if what & LoopInterest.end == 0, getsockopt(pointee.fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0, error == 0 { return }
-    pointee.worker.readClock()
+    pointee.worker.beginCallback()
     pointee.worker.close(self, .normal)
   }
 
@@ -257,7 +266,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
   /// The kernel takes bytes again.
   func writable() {
     let worker = pointee.worker
-    worker.readClock()
+    worker.beginCallback()
     guard sendPending() else { return worker.close(self, .error) }
     guard pointee.pendingFirst == nil else { return }
     if pointee.isClosing { return worker.close(self, .normal) }

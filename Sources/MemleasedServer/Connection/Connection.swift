@@ -64,6 +64,8 @@ struct Connection {
   var isClosing = false
   var isWriteAwaited = false
   var isReading = false
+  /// It has replies in the worker's output that are sent when the loop's turn ends.
+  var isPostponed = false
 
   // Bytes received but not executed yet; nil when there are none.
   var input: UnsafeMutableRawPointer?

@@ -51,6 +51,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
 
   /// Ends a connection at once: its leases are released, its descriptor closed, its memory freed.
   func close(_ connection: ConnectionPointer, _ reason: WatchedClose) {
+    if connection.pointee.isPostponed { sendPostponed() }
     EventLoop.remove(connection.pointee.readEvent)
     EventLoop.remove(connection.pointee.writeEvent)
     unlink(connection)

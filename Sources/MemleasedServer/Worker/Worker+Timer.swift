@@ -3,7 +3,7 @@ import LeaseCore
 /// The inbox, and what happens at its time: maintenance, a delayed flush, idle connections.
 extension UnsafeMutablePointer where Pointee == Worker {
   func inboxReady() {
-    readClock()
+    beginCallback()
     for message in pointee.inbox.takeAll() { handle(message) }
     answerLanes()
   }
@@ -47,7 +47,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
   }
 
   func timerFired() {
-    readClock()
+    beginCallback()
     pointee.timerAtMs = .max
     let nowMs = pointee.nowMs
     if pointee.flushAtMs <= nowMs {

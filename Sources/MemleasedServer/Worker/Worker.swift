@@ -25,8 +25,16 @@ struct BatchEntry {
   var valueCount: Int = 0
 }
 
+/// What one connection has left in the output until the loop's turn ends.
+struct PostponedReplies {
+  var connection: ConnectionPointer
+  var start: Int
+  var count: Int
+}
+
 /// One thread's world: its loop, its connections, its buffers. Flat, at a fixed address, touched by its own thread only, except `inbox`
-/// and what `counters` and `registry` point to. Invariant between two callbacks: `output` and the group are empty.
+/// and what `counters` and `registry` point to. Invariant between two callbacks: nothing but postponed replies is in `output`, and the
+/// group is empty.
 struct Worker {
   let index: Int
   let loop: EventLoop
@@ -44,6 +52,9 @@ struct Worker {
   let receive: UnsafeMutableRawPointer
   static let receiveBytes = 64 << 10
   var output: OutputBuffer
+  /// Whose replies lie before the output's start, in their order.
+  let postponed: UnsafeMutablePointer<PostponedReplies>
+  var postponedCount = 0
   let vectors: UnsafeMutablePointer<iovec>
   let group: UnsafeMutablePointer<BatchEntry>
   var groupCount = 0
@@ -79,8 +90,12 @@ struct Worker {
   /// The line that is being executed, without its end.
   var line = Token(start: Request.nowhere, count: 0)
 
-  /// Read once per batch.
+  /// Read once in a turn of the loop.
   var nowMs: Milliseconds
+  /// In this turn of the loop, and since the processor was last offered to other threads.
+  var callbacks = 0
+  var callbacksSinceYield = 0
+  static let callbacksPerTurn = 64
   var connections: ConnectionPointer?
   var connectionCount = 0
   /// Memory of the connections.
@@ -88,9 +103,6 @@ struct Worker {
   @inline(__always) var isOverloaded: Bool { connectionBytes > ConnectionLimits.workerBytes }
   var nextConnectionNumber: UInt64 = 1
   var isDraining = false
-  /// Batches received since the processor was last offered to other threads.
-  var batchesSinceYield = 0
-  static let batchesPerYield = 64
   /// When clients that have not taken their answers are cut off; `.max`: not draining.
   var drainEndsAtMs = Milliseconds.max
 
@@ -121,6 +133,7 @@ struct Worker {
     receive = .allocate(byteCount: Worker.receiveBytes + 16, alignment: 64)
     largestInlineBytes = shared.store.largestInlineBytes
     output = OutputBuffer(largestInlineBytes: largestInlineBytes)
+    postponed = .allocate(capacity: Worker.callbacksPerTurn)
     vectors = .allocate(capacity: 2 * OutputBuffer.mostCuts + 2)
     group = .allocate(capacity: Worker.groupSize)
     request = .allocate(capacity: 1)
@@ -163,10 +176,21 @@ extension UnsafeMutablePointer where Pointee == Worker {
   /// more to do would keep another one's clients waiting for whole time slices.
   func run() {
     while pointee.loop.turn() {
-      guard pointee.batchesSinceYield >= Worker.batchesPerYield else { continue }
+      endTurn()
+      guard pointee.callbacksSinceYield >= Worker.callbacksPerTurn else { continue }
       sched_yield()
-      pointee.batchesSinceYield = 0
+      pointee.callbacksSinceYield = 0
     }
+  }
+
+  func sendPostponed() {
+    let count = pointee.postponedCount
+    pointee.postponedCount = 0
+    for index in 0..<count {
+      let replies = pointee.postponed[index]
+      replies.connection.sendPostponed(from: replies.start, count: replies.count)
+    }
+    pointee.output.dropPostponed()
   }
 
   /// After `run` has returned: everything goes.
@@ -182,6 +206,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     pointee.receive.deallocate()
     pointee.output.free()
     pointee.vectors.deallocate()
+    pointee.postponed.deallocate()
     pointee.group.deallocate()
     pointee.request.deallocate()
     pointee.parser.decodedKey.deallocate()
@@ -193,9 +218,21 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func withStore<R>(_ body: (Store) -> R) -> R { pointee.store._withUnsafeGuaranteedRef(body) }
   func withShared<R>(_ body: (ServerContext) -> R) -> R { pointee.shared._withUnsafeGuaranteedRef(body) }
 
-  /// The time, read anew.
+  /// Every callback begins with it. A turn that does not end, because there is always more to do, is cut.
   @inline(__always)
-  func readClock() { pointee.nowMs = Clock.nowMs() }
+  func beginCallback() {
+    if pointee.callbacks >= Worker.callbacksPerTurn { endTurn() }
+    if pointee.callbacks == 0 { pointee.nowMs = Clock.nowMs() }
+    pointee.callbacks += 1
+  }
+
+  /// Sends what connections have left in the output.
+  func endTurn() {
+    pointee.callbacksSinceYield += pointee.callbacks
+    pointee.callbacks = 0
+    sendPostponed()
+  }
+
   @inline(__always)
   var nowSeconds: UInt32 { UInt32(truncatingIfNeeded: pointee.nowMs / 1000) }
 }
