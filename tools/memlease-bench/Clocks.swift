@@ -22,6 +22,13 @@
       return CPUTime(user: seconds(usage.ru_utime), system: seconds(usage.ru_stime))
     }
 
+    /// Of the thread that asks.
+    static func ownThreadSeconds() -> Double {
+      var spent = timespec()
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent)
+      return Double(spent.tv_sec) + Double(spent.tv_nsec) / 1e9
+    }
+
     /// Of all threads of a process, to the kernel's tick (10 ms).
     static func of(pid: Int32) -> CPUTime? {
       guard let text = readFile("/proc/\(pid)/stat"), let nameEnd = text.lastIndex(of: ")") else { return nil }

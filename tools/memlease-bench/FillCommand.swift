@@ -22,7 +22,8 @@
 
     func run() throws {
       let endpoint = try Endpoint(common.server)
-      let written = try Load.each(0..<count, verb: .set, shape: common.shape, endpoint: endpoint)
+      let progress = ProgressLine("fill", threads: 1, isWanted: !common.quiet)
+      let written = try Load.each(0..<count, verb: .set, shape: common.shape, endpoint: endpoint, progress: progress)
       let stats = try endpoint.stats()
       let size = min(sample, count)
       let numbers = (0..<size).map { $0 * count / size }
@@ -30,7 +31,7 @@
       let newestRead = try Load.each(newest, verb: .get, shape: common.shape, endpoint: endpoint)
       let olderRead = try Load.each(numbers.dropLast(newest.count), verb: .get, shape: common.shape, endpoint: endpoint)
       let report = FillReport(
-        server: common.server, count: count, keyBytes: common.keyBytes, valueBytes: common.valueBytes,
+        server: common.server, count: count, keyBytes: common.keyBytes.rounded, valueBytes: common.valueBytes.rounded,
         stored: written.stored, refused: written.refused, errors: written.errors + newestRead.errors + olderRead.errors,
         wrongValues: newestRead.wrong + olderRead.wrong, firstError: written.firstError ?? newestRead.firstError ?? olderRead.firstError,
         currItems: stats["curr_items"].flatMap { Int($0) }, evictions: stats["evictions"].flatMap { Int($0) }, sampled: size,
@@ -41,7 +42,7 @@
     }
   }
 
-  /// What `fill` prints. Its names are the JSON's.
+  /// What `fill` prints. Its names are the JSON's. Sizes that differ are told by their mean.
   struct FillReport: Encodable {
     let server: String
     let count, keyBytes, valueBytes: Int

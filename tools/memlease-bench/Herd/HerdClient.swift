@@ -49,7 +49,7 @@
     var startNs: UInt64 = 0
     var firstFillNs: UInt64 = 0
     var lastValueNs: UInt64 = 0
-    var latencies = Histogram()
+    var latencies = Latencies()
   }
 
   /// Pauses of one length: who begins first ends first.

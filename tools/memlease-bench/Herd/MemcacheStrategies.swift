@@ -18,7 +18,7 @@
       let reply = ReplyReader.read(start, available)
       if reply.length == 0 { return 0 }
       switch reply.outcome {
-      case .hit: herd.gotValue(client, start + reply.valueOffset)
+      case .hit: herd.gotValue(client, start + reply.valueRange.lowerBound)
       case .miss: herd.fetch(client)
       case .stored: break
       default: herd.fail("unexpected reply", start, reply.length)
@@ -104,10 +104,9 @@
     let hasValue: Bool
 
     init(_ line: UnsafePointer<UInt8>, _ reply: ReplyReader.Reply) {
-      start = line + reply.valueOffset
-      // The value and the line end behind it.
-      hasValue = reply.length > reply.valueOffset + 2
-      let text = UnsafeBufferPointer(start: line, count: reply.valueOffset - 2)
+      start = line + reply.valueRange.lowerBound
+      hasValue = !reply.valueRange.isEmpty
+      let text = UnsafeBufferPointer(start: line, count: reply.valueRange.lowerBound - 2)
       var at = 0
       while let space = text[at...].firstIndex(of: UInt8(ascii: " ")), space + 1 < text.count {
         at = space + 1

@@ -19,14 +19,16 @@
     var threads: Int
     var schedule: Schedule
     var serverPID: Int32?
+    var progress: ProgressLine?
 
     func run() throws -> LoadResult {
       var workers: [Worker] = []
       defer { for worker in workers { worker.closeAll() } }
       for thread in 0..<threads {
-        let mine = stride(from: thread, to: connections, by: threads)
-        let starts = mine.map { $0 * script.count / connections }
-        workers.append(try Worker(script: script, endpoint: endpoint, starts: starts, depth: depth, schedule: schedule))
+        workers.append(
+          try Worker(
+            script: script, endpoint: endpoint, numbers: Array(stride(from: thread, to: connections, by: threads)), total: connections,
+            depth: depth, schedule: schedule, progress: progress))
       }
       var before = CPUSnapshot(serverPID: serverPID)
       workers[0].onMeasureStart = { before = CPUSnapshot(serverPID: serverPID) }
@@ -73,23 +75,27 @@
 
   extension Load {
     /// Sends one request for each of the key numbers, a limited number of rendered requests at a time.
-    static func each(_ numbers: some RandomAccessCollection<Int>, verb: Verb, shape: Shape, endpoint: Endpoint) throws -> Tally {
-      let chunk = max(64, min(1 << 17, (64 << 20) / (shape.keyBytes + shape.valueBytes + 64)))
+    static func each(
+      _ numbers: some RandomAccessCollection<Int>, verb: Verb, shape: Shape, endpoint: Endpoint, progress: ProgressLine? = nil
+    ) throws -> Tally {
+      let chunk = max(64, min(1 << 17, (64 << 20) / shape.meanBytes))
       var tally = Tally()
       var from = numbers.startIndex
       while from < numbers.endIndex {
+        progress?.write("\(verb): \(numbers.distance(from: numbers.startIndex, to: from)) of \(numbers.count) keys")
         let to = numbers.index(from, offsetBy: chunk, limitedBy: numbers.endIndex) ?? numbers.endIndex
         let count = numbers.distance(from: from, to: to)
         // Shares must be equal: a rest that does not divide goes over fewer connections.
         let connections = [8, 4, 2].first { count % $0 == 0 } ?? 1
-        let depth = shape.valueBytes > 64 << 10 ? 1 : 64
+        let depth = shape.valueBytes.greatest > 64 << 10 ? 1 : 64
         let script = Script.each(numbers[from..<to], verb: verb, shape: shape, depth: depth)
         let load = Load(
           endpoint: endpoint, script: script, connections: connections, depth: depth, threads: 1,
-          schedule: Schedule(requestsPerConnection: count / connections), serverPID: nil)
+          schedule: Schedule(requestsPerConnection: count / connections))
         tally.merge(try load.run().tally)
         from = to
       }
+      progress?.clear()
       return tally
     }
   }

@@ -6,12 +6,21 @@
     let count: Int
     let bytes: UnsafeMutablePointer<UInt8>
     let offsets: UnsafeMutablePointer<Int>
-    /// Where a reading request's key ends, and its tag with it.
-    let keyEnd: Int
+    /// Where the first key of a reading request starts.
+    let keyStart: Int
+    /// Where a reading request's key ends, if all keys are equally long.
+    let fixedKeyEnd: Int
+    /// Requests for several keys: how many, and what lies between two of them.
+    let keysPerRequest: Int
+    let keyGapBytes: Int
+    /// Requests for several keys are groups of quiet ones.
+    let readsGroups: Bool
     let shape: Shape
     let templates: [ReplyTemplate]
 
-    private init(requests: Int, overrun: Int, shape: Shape, verbs: [Verb], render: (Int, inout [UInt8]) -> Void) {
+    private init(
+      requests: Int, overrun: Int, shape: Shape, verbs: [Verb], keysPerRequest: Int = 1, render: (Int, inout [UInt8]) -> Void
+    ) {
       var rendered: [UInt8] = []
       var starts: [Int] = []
       for index in 0..<requests {
@@ -28,7 +37,11 @@
       offsets.initialize(from: starts, count: starts.count)
       count = requests
       self.shape = shape
-      keyEnd = (verbs.first?.prefix.utf8.count ?? 0) + shape.keyBytes
+      self.keysPerRequest = keysPerRequest
+      keyStart = verbs.first?.prefix.utf8.count ?? 0
+      keyGapBytes = verbs.first?.gapBytes ?? 0
+      readsGroups = verbs.first == .multiMg
+      fixedKeyEnd = keyStart + (shape.keyBytes.only ?? 0)
       templates = verbs.compactMap { $0.usualReply(shape) }
     }
 
@@ -41,18 +54,36 @@
       index / requests * wrapped + starts[index % requests]
     }
 
+    @inline(__always)
+    func offset(of request: Int) -> Int { offsets[request >= count ? request % count : request] }
+
+    /// The key that starts there.
+    func key(at offset: Int) -> UnsafeBufferPointer<UInt8> {
+      var end = offset
+      while bytes[end] > 0x20 { end += 1 }
+      return UnsafeBufferPointer(start: bytes + offset, count: end - offset)
+    }
+
     /// Requests for keys drawn at random, as many as make a long enough cycle without filling the machine's caches for nothing.
-    static func random(_ workload: Workload, keys: KeyChoice, shape: Shape, depth: Int, seed: UInt64) -> Script {
-      let largest = shape.keyBytes + shape.valueBytes + 64
+    static func random(
+      _ workload: Workload, keys: KeyChoice, shape: Shape, depth: Int, keysPerRequest: Int, writeEvery every: UInt64, seed: UInt64
+    ) -> Script {
       let budgetBytes = 96 << 20
-      let requests = max(depth, min(1 << 20, budgetBytes / (workload.writeEvery == 0 ? shape.keyBytes + 24 : largest)))
+      let readBytes = Int(shape.keyBytes.mean) + 24
+      let requestBytes = workload.isMulti ? readBytes * keysPerRequest : every == 0 ? readBytes : shape.meanBytes
+      let requests = max(depth, min(1 << 20, budgetBytes / requestBytes))
       var random = SplitMix(seed: seed)
-      let every = workload.writeEvery
       let verbs = (workload.reading.map { [$0] } ?? []) + (every > 0 ? [workload.writing] : [])
-      return Script(requests: requests, overrun: depth, shape: shape, verbs: verbs) { _, bytes in
+      return Script(
+        requests: requests, overrun: depth, shape: shape, verbs: verbs, keysPerRequest: workload.isMulti ? keysPerRequest : 1
+      ) { _, bytes in
         let writes = every > 0 && random.next() % every == 0
         let verb = writes ? workload.writing : workload.reading ?? workload.writing
-        verb.append(keys.next(&random), shape, to: &bytes)
+        if workload.isMulti {
+          verb.append((0..<keysPerRequest).map { _ in keys.next(&random) }, shape, to: &bytes)
+        } else {
+          verb.append(keys.next(&random), shape, to: &bytes)
+        }
       }
     }
 
