@@ -25,7 +25,7 @@
       let churn = try Churn(endpoint: try Endpoint(common.server), connections: connectionsAtATime)
       defer { churn.closeAll() }
       try churn.run(seconds: 1)
-      churn.latencies = Histogram()
+      churn.latencies = Latencies()
       let before = PreciseCPU(serverPID: common.serverPid)
       try churn.run(seconds: seconds)
       let report = ChurnReport(self, churn.latencies, PreciseCPU(serverPID: common.serverPid) - before)
@@ -35,7 +35,7 @@
 
   /// Connections that come and go on one epoll loop. Invariant: `sentNs[i]` is when the open connection `fds[i]` began to connect.
   private final class Churn {
-    var latencies = Histogram()
+    var latencies = Latencies()
     private let endpoint: Endpoint
     private let epoll: Int32
     private var fds: [Int32]
@@ -106,13 +106,13 @@
     let p50Ms, p99Ms, maxMs: Double
     let cpu: PreciseCPU
 
-    init(_ command: ChurnCommand, _ latencies: Histogram, _ cpu: PreciseCPU) {
+    init(_ command: ChurnCommand, _ latencies: Latencies, _ cpu: PreciseCPU) {
       server = command.common.server
       connectionsAtATime = command.connectionsAtATime
       seconds = cpu.elapsedMs / 1000
-      connections = Int(latencies.total)
-      connectionsPerSecond = Double(latencies.total) / seconds
-      let total = Double(latencies.total)
+      connections = Int(latencies.count)
+      connectionsPerSecond = Double(latencies.count) / seconds
+      let total = Double(latencies.count)
       serverMicrosecondsPerConnection = cpu.serverMs.map { $0 * 1000 / max(1, total) }
       (p50Ms, p99Ms) = (Double(latencies.percentile(0.5)) / 1e6, Double(latencies.percentile(0.99)) / 1e6)
       maxMs = Double(latencies.maximum) / 1e6

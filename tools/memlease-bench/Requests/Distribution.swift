@@ -14,10 +14,13 @@
     static let mostParts = 64
 
     let description: String
+    let least: Int
+    let greatest: Int
     private let parts: [Part]
 
     init(_ value: Int) {
       description = "\(value)"
+      (least, greatest) = (value, value)
       parts = [Part(range: value...value, upTo: 1)]
     }
 
@@ -37,6 +40,8 @@
       }
       for index in parts.indices { parts[index].upTo /= sum }
       self.parts = parts
+      least = parts.map(\.range.lowerBound).min() ?? 0
+      greatest = parts.map(\.range.upperBound).max() ?? 0
     }
 
     private static func range(_ text: Substring) -> ClosedRange<Int>? {
@@ -52,8 +57,6 @@
       return value
     }
 
-    var least: Int { parts.map(\.range.lowerBound).min() ?? 0 }
-    var greatest: Int { parts.map(\.range.upperBound).max() ?? 0 }
     /// The one value that there is, if there is only one.
     var only: Int? { least == greatest ? least : nil }
 
