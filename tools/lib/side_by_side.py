@@ -22,8 +22,9 @@ class Failure(Exception):
 class Server:
     """One running server process; `stop` ends it by its pid."""
 
-    def __init__(self, command, port, log, question=b"version\r\n"):
+    def __init__(self, command, port, log, question=b"version\r\n", patience_seconds=10):
         self.port = port
+        self.patience_seconds = patience_seconds
         require_free(port)
         # A process group of its own, so that ctrl-C comes here first; but no new setsid: the scheduler weighs what setsid began as one group.
         self.process = subprocess.Popen(
@@ -44,7 +45,7 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def _wait_until_ready(self, command, question):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + self.patience_seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise Failure(f"{' '.join(map(str, command))}: exited with {self.process.returncode}")
@@ -53,7 +54,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.02)
-        raise Failure(f"{' '.join(map(str, command))}: no answer within 10 s")
+        raise Failure(f"{' '.join(map(str, command))}: no answer within {self.patience_seconds} s")
 
     def _ask(self, question):
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
@@ -63,7 +64,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(timeout=5)
+            self.process.wait(timeout=self.patience_seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -204,19 +205,17 @@ def install(packages):
     subprocess.run(["bash", "-ec", script, "install", *missing], check=True, stdout=sys.stderr)
 
 
-def build(memleased):
-    """The load generator's and the server's programs; the server is built unless one is given."""
+def build(product):
+    """Builds a program of this package for release, and returns its path."""
     swift = ["swift", "build", "-c", "release"]
-    subprocess.run([*swift, "--product", "memlease-bench"], cwd=ROOT, check=True, stdout=sys.stderr)
-    if not memleased:
-        subprocess.run([*swift, "--product", "memleased"], cwd=ROOT, check=True, stdout=sys.stderr)
+    subprocess.run([*swift, "--product", product], cwd=ROOT, check=True, stdout=sys.stderr)
     place = subprocess.run([*swift, "--show-bin-path"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    return f"{place}/memlease-bench", memleased or f"{place}/memleased"
+    return f"{place}/{product}"
 
 
 def run_script(name, main):
     try:
-        main()
+        sys.exit(main())
     except Failure as failure:
         sys.exit(f"{name}: {failure}")
     except subprocess.CalledProcessError as error:
