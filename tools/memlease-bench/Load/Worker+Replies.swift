@@ -7,23 +7,7 @@
     func scan(_ connection: UnsafeMutablePointer<Connection>, _ nowNs: UInt64) {
       let buffer = connection.pointee.buffer
       let filled = connection.pointee.filled
-      var at = 0
-      var replies = 0
-      while at < filled && replies < connection.pointee.inFlight && failure == nil {
-        let request = connection.pointee.oldest + replies
-        if script.keysPerRequest > 1 {
-          let (length, isEnd) = readPiece(buffer + at, filled - at, request: request, &connection.pointee.partial)
-          if length == 0 { break }
-          at += length
-          replies += isEnd ? 1 : 0
-          continue
-        }
-        let length = readUsual(buffer + at, filled - at, request: request)
-        let taken = length > 0 ? length : readAny(buffer + at, filled - at, request: request)
-        if taken == 0 { break }
-        at += taken
-        replies += 1
-      }
+      let (replies, at) = script.keysPerRequest > 1 ? readPieces(connection) : readReplies(connection)
       connection.pointee.answered(replies, nowNs: nowNs, cycle: script.count, &tally.latencies)
       if at < filled {
         if connection.pointee.inFlight == 0 { failure = failure ?? BenchError("more replies than requests") }
@@ -31,6 +15,25 @@
         memmove(buffer, buffer + at, filled - at)
       }
       connection.pointee.filled = filled - at
+    }
+
+    /// Returns how many requests are answered, and where the rest starts.
+    @inline(__always)
+    private func readReplies(_ connection: UnsafeMutablePointer<Connection>) -> (replies: Int, at: Int) {
+      let buffer = connection.pointee.buffer
+      let filled = connection.pointee.filled
+      let oldest = connection.pointee.oldest
+      let inFlight = connection.pointee.inFlight
+      var at = 0
+      var replies = 0
+      while at < filled && replies < inFlight {
+        let length = readUsual(buffer + at, filled - at, request: oldest + replies)
+        let taken = length > 0 ? length : readAny(buffer + at, filled - at, request: oldest + replies)
+        if taken == 0 || failure != nil { break }
+        at += taken
+        replies += 1
+      }
+      return (replies, at)
     }
 
     @inline(__always)
@@ -92,6 +95,22 @@
 
   /// Requests for several keys: their replies come in pieces, one for each key that is there, in the order of the request, and an end line.
   extension Worker {
+    /// Returns how many requests are answered, and where the rest starts.
+    private func readPieces(_ connection: UnsafeMutablePointer<Connection>) -> (replies: Int, at: Int) {
+      let buffer = connection.pointee.buffer
+      let filled = connection.pointee.filled
+      var at = 0
+      var replies = 0
+      while at < filled && replies < connection.pointee.inFlight && failure == nil {
+        let request = connection.pointee.oldest + replies
+        let (length, isEnd) = readPiece(buffer + at, filled - at, request: request, &connection.pointee.partial)
+        if length == 0 { break }
+        at += length
+        replies += isEnd ? 1 : 0
+      }
+      return (replies, at)
+    }
+
     /// Returns the length of the next piece, 0 if it is not there yet, and whether it ends the reply.
     private func readPiece(
       _ start: UnsafeMutablePointer<UInt8>, _ available: Int, request: Int, _ partial: inout PartialReply

@@ -39,7 +39,7 @@
     @Option(help: "Seconds to measure. (default: 5)")
     var seconds: Double?
 
-    @Option(help: "Measure so many requests, instead of so many seconds.")
+    @Option(help: "Measure so many requests, instead of so many seconds; in an open loop: as long as so many take on average.")
     var requests: Int?
 
     @Option(help: "Different keys.")
@@ -83,6 +83,7 @@
       if let rate, !(0.01...100_000_000).contains(rate) { throw ValidationError("--rate must be 0.01 to 100000000") }
       if seconds != nil && requests != nil { throw ValidationError("--seconds or --requests, not both") }
       if let seconds, !(0.01...86_400).contains(seconds) { throw ValidationError("--seconds must be 0.01 to 86400") }
+      if secondsToMeasure > 86_400 { throw ValidationError("--requests at this --rate would take more than a day") }
       if let requests, requests < connections { throw ValidationError("--requests must be at least one for each connection") }
       if !(0...3600).contains(warmUpSeconds) { throw ValidationError("--warm-up-seconds must be 0 to 3600") }
       if !(0...10).contains(theta) { throw ValidationError("--zipf must be 0 to 10") }
@@ -114,8 +115,17 @@
       schedule.givesWay = giveWay
       schedule.seed = seed
       schedule.meanGapNs = rate.map { Double(connections) / $0 * 1e9 }
-      if let requests { schedule.requestsPerConnection = requests / connections } else { schedule.measureNs = UInt64((seconds ?? 5) * 1e9) }
+      if let requests, rate == nil {
+        schedule.requestsPerConnection = requests / connections
+      } else {
+        schedule.measureNs = UInt64(secondsToMeasure * 1e9)
+      }
       return schedule
+    }
+
+    private var secondsToMeasure: Double {
+      if let requests, let rate { return Double(requests) / rate }
+      return seconds ?? 5
     }
 
     private func preload(_ endpoint: Endpoint, _ progress: ProgressLine?) throws {
