@@ -49,6 +49,7 @@ let package = Package(
       ],
       path: "tools/memlease-simulate"
     ),
+    .testTarget(name: "BenchTests", dependencies: ["memlease-bench"]),
     .testTarget(name: "LeaseCoreTests", dependencies: ["LeaseCore"]),
     .testTarget(name: "LeaseWireTests", dependencies: ["LeaseWire"]),
     .testTarget(name: "ServerTests", dependencies: ["MemleasedServer", "memleased"]),
