@@ -51,9 +51,10 @@ class Server:
                 raise Failure(f"{' '.join(map(str, command))}: exited with {self.process.returncode}")
             try:
                 self.greeting = self._ask(question)
+                self.ready_at = time.monotonic()
                 return
             except OSError:
-                time.sleep(0.02)
+                time.sleep(0.002)
         raise Failure(f"{' '.join(map(str, command))}: no answer within {self.patience_seconds} s")
 
     def _ask(self, question):

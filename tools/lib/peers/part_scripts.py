@@ -1,0 +1,52 @@
+"""What other scripts measure: the herd (tools/bench-herd) and the hit ratio (tools/bench-hits)."""
+
+import json
+import subprocess
+import sys
+import tempfile
+
+import side_by_side
+from peers.figures import Figure
+from peers.part import Result
+from side_by_side import Failure
+
+RIVALS = ["memcached N/W/Z", "Redis polling", "Redis messages"]
+
+
+def script(bench, name, *arguments):
+    """What the script measured. It builds nothing anew: its programs are those of this run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/report.json"
+        command = [side_by_side.ROOT / "tools" / name, "--json", path, "--memleased", bench.options.memleased, *map(str, arguments)]
+        # In this process group, so that ctrl-C reaches it, which stops its servers.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=1200)
+        print(done.stdout, file=sys.stderr)
+        try:
+            with open(path) as report:
+                return json.load(report)
+        except OSError:
+            raise Failure(f"tools/{name} ended with {done.returncode}") from None
+
+
+def herd(bench):
+    patience = max(0, min(60, bench.quiet.patience))
+    rounds = 3 if bench.quick else 5
+    report = script(bench, "bench-herd", "--rounds", rounds, "--patience", f"{patience:.0f}", "--port", bench.options.port)
+    ratios = {entry["label"]: entry["ratio"] for entry in report["bars"] + report["goals"]}
+    ours = report["herd"]["memleased"]
+
+    def of_best(field):
+        return ours[field]["median"] / max(1e-9, min(report["herd"][rival][field]["median"] for rival in RIVALS))
+
+    figures = [
+        Figure("herd-fetches", "", ours["backendFetches"]["median"]),
+        Figure("herd-time", "", ratios["herd: time from the fill to the last answer, of the floor"]),
+        Figure("herd-rivals", "fetches", of_best("backendFetches")),
+        Figure("herd-rivals", "p99", of_best("p99Ms")),
+        Figure("herd-rivals-cost", "CPU", of_best("serverMs")),
+        Figure("herd-rivals-cost", "bytes", of_best("bytes")),
+        Figure("hot-key", "", ratios["hot-key: times fewer database reads"]),
+        Figure("holder-fetches", "", report["killedHolder"]["memleased"]["newFetches"]["range"][1]),
+        Figure("holder-time", "", report["killedHolder"]["memleased"]["closeToGrantMs"]["range"][1]),
+    ]
+    return Result(figures=figures, raw=report)
