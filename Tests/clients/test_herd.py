@@ -1,26 +1,17 @@
 """The load generator's herds, small ones, on the real server: one fetches, the others wait and ask nothing more."""
 
-import glob
-import json
-import os
-import subprocess
 import sys
 
+import bench_support
 import pytest
-from memory_support import LIMIT_SECONDS, REPOSITORY, Server
+from memory_support import Server
 
 CLIENTS = 500
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memlease-bench is for Linux")
 
 
 def generate(server, *arguments):
-    """What memlease-bench reports; its failure is the test's."""
-    programs = glob.glob(f"{REPOSITORY}/.build/*/release/memlease-bench") + glob.glob(f"{REPOSITORY}/.build/*/debug/memlease-bench")
-    program = max(programs, key=os.path.getmtime)
-    command = [program, arguments[0], "--server", f"127.0.0.1:{server.port}", *arguments[1:], "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * LIMIT_SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return bench_support.generate(f"127.0.0.1:{server.port}", *arguments)
 
 
 def test_a_herd_fetches_once_and_never_asks_again():

@@ -64,14 +64,15 @@
       return UnsafeBufferPointer(start: bytes + offset, count: end - offset)
     }
 
-    /// Requests for keys drawn at random, as many as make a long enough cycle without filling the machine's caches for nothing.
+    /// Requests for keys drawn at random: as many as will be sent, or as make a long enough cycle without filling the machine's caches for nothing.
     static func random(
-      _ workload: Workload, keys: KeyChoice, shape: Shape, depth: Int, keysPerRequest: Int, writeEvery every: UInt64, seed: UInt64
+      _ workload: Workload, keys: KeyChoice, shape: Shape, depth: Int, keysPerRequest: Int, writeEvery every: UInt64, seed: UInt64,
+      atMost most: Int
     ) -> Script {
       let budgetBytes = 96 << 20
       let readBytes = Int(shape.keyBytes.mean) + 24
       let requestBytes = workload.isMulti ? readBytes * keysPerRequest : every == 0 ? readBytes : shape.meanBytes
-      let requests = max(depth, min(1 << 20, budgetBytes / requestBytes))
+      let requests = max(depth, min(1 << 20, most, budgetBytes / requestBytes))
       var random = SplitMix(seed: seed)
       let verbs = (workload.reading.map { [$0] } ?? []) + (every > 0 ? [workload.writing] : [])
       return Script(

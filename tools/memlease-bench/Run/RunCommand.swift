@@ -96,7 +96,7 @@
       if !noPreload { try preload(endpoint, progress) }
       let script = Script.random(
         workload, keys: KeyChoice(keys: keys, theta: theta), shape: common.shape, depth: depth, keysPerRequest: keysPerRequest,
-        writeEvery: workload.writeEvery(inMix: writeEvery), seed: seed)
+        writeEvery: workload.writeEvery(inMix: writeEvery), seed: seed, atMost: requests ?? .max)
       let load = Load(
         endpoint: endpoint, script: script, connections: connections, depth: depth, threads: threads, schedule: schedule,
         serverPID: serverPid, progress: progress)
