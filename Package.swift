@@ -19,8 +19,8 @@ let package = Package(
       pkgConfig: "libevent",
       providers: [.apt(["libevent-dev"]), .brew(["libevent"])]
     ),
-    .target(name: "CPrefetch"),
-    .target(name: "LeaseCore", dependencies: ["CPrefetch"]),
+    .target(name: "CIntrinsics"),
+    .target(name: "LeaseCore", dependencies: ["CIntrinsics"]),
     .target(name: "LeaseWire"),
     .target(name: "MemleasedServer", dependencies: ["CLibevent", "LeaseCore", "LeaseWire"]),
     .executableTarget(

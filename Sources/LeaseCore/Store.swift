@@ -1,4 +1,4 @@
-import CPrefetch
+import CIntrinsics
 
 /// What a store is made of.
 public struct StoreConfiguration: Sendable {
@@ -81,7 +81,6 @@ public final class Store: Sendable {
       else { return nil }
       let pointer = UnsafeMutablePointer<PartitionState>.allocate(capacity: 1)
       pointer.initialize(to: state)
-      pointer.pointee.initializeLock()
       pointer.pointee.publishTable()
       partitions.append(Partition(state: pointer))
     }

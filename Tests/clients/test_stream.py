@@ -34,6 +34,26 @@ def test_requests_may_be_cut_anywhere():
             assert replies(server, [SCRIPT[:place], SCRIPT[place:]]) == whole, f"cut at {place}: {SCRIPT[:place][-20:]!r}"
 
 
+def test_a_busy_connection_keeps_no_answer_of_another_back():
+    # With -R 1 the pipelining client's requests put themselves behind the others again and again: the loop's turn never ends by itself.
+    requests = 200_000
+    with Server("-t", "1", "-R", "1") as server, server.client() as busy, server.client() as other:
+        sender = threading.Thread(target=busy.send, args=(b"mn\r\n" * requests,))
+        sender.start()
+        busy.receive_more()
+        reader = threading.Thread(target=receive_all, args=(busy, 4 * requests))
+        reader.start()
+        assert other.ask(b"version\r\n").startswith(b"VERSION")
+        assert int(other.stats()["conn_yields"]) < requests // 2, "the busy client was served first"
+        sender.join()
+        reader.join()
+
+
+def receive_all(client, count):
+    while len(client.buffer) < count:
+        client.receive_more()
+
+
 class Hostile:
     """Draws requests of every kind, right and wrong, on few keys, with tokens and versions that the server gave."""
 

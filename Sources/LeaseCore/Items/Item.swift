@@ -130,7 +130,7 @@ struct ItemPointer {
   }
 }
 
-/// A value in the store, seen under its partition's lock.
+/// A value in the store, seen under its partition's lock. The common reads fill `value`, `count`, `clientFlags`, `version` and `large` only.
 public struct ItemView {
   public var value: UnsafeRawPointer? = nil
   public var count = 0

@@ -5,14 +5,22 @@ struct Slot {
   static let largestFrequency: UInt64 = 127
 
   @inline(__always) init(word: UInt64) { self.word = word }
-  @inline(__always) init(tag: UInt64, location: UInt64) { word = tag << 48 | location }
+  @inline(__always) init(tag: UInt16, location: UInt64) { word = UInt64(tag) << 48 | location }
 
-  @inline(__always) static func tag(hash: UInt64) -> UInt64 { (hash >> 32) & 0xffff }
+  @inline(__always) static func tag(hash: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: hash >> 32) }
+  /// Compared without loading the rest of the slot.
+  @inline(__always) static func tag(in slot: UnsafePointer<UInt64>) -> UInt16 {
+    #if _endian(little)
+      UnsafeRawPointer(slot).load(fromByteOffset: 6, as: UInt16.self)
+    #else
+      UnsafeRawPointer(slot).load(as: UInt16.self)
+    #endif
+  }
   @inline(__always) static func location(segment: Int, offset: Int) -> UInt64 {
     UInt64(truncatingIfNeeded: segment) << 16 | UInt64(truncatingIfNeeded: offset >> 2)
   }
 
-  @inline(__always) var tag: UInt64 { word >> 48 }
+  @inline(__always) var tag: UInt16 { UInt16(truncatingIfNeeded: word >> 48) }
   /// Segment and offset together: where the item lies.
   @inline(__always) var location: UInt64 {
     get { word & 0xff_ffff_ffff }

@@ -69,14 +69,25 @@ extension PartitionState {
     counters.cmdGet &+= 1
     if let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) {
       counters.getHits &+= 1
-      view(found, into: &item)
+      viewValue(found, into: &item)
       noteAccess(found)
       return true
     }
     return readWithCare(key, into: &item)
   }
 
-  /// A fresh value without lease or stale mark. False: not so, or no value; nothing was counted.
+  /// A fresh value without lease or stale mark: value, client flags and version of it. False: not so, or no value; nothing was counted.
+  @inline(__always)
+  mutating func readValue(_ key: CacheKey, into item: inout ItemView) -> Bool {
+    guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) else { return false }
+    counters.cmdGet &+= 1
+    counters.getHits &+= 1
+    viewValue(found, into: &item)
+    noteAccess(found)
+    return true
+  }
+
+  /// The same with all that is to be told of it. False: not so, or no value; nothing was counted.
   @inline(__always)
   mutating func readPlain(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
     guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) else { return false }

@@ -1,30 +1,14 @@
-import CPrefetch
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 /// One partition of the store. Lock, do one thing, unlock; never two at a time, and no system call in between.
 /// Everything but `lock` and `unlock` needs the lock held. Sendable: the lock guards the state behind the pointer.
 public struct Partition: @unchecked Sendable {
   let state: UnsafeMutablePointer<PartitionState>
 
-  @inline(__always)
-  private var mutex: UnsafeMutablePointer<pthread_mutex_t> {
-    // The mutex is the state's first field.
-    UnsafeMutableRawPointer(state).assumingMemoryBound(to: pthread_mutex_t.self)
-  }
-
-  public func lock() { pthread_mutex_lock(mutex) }
+  public func lock() { state.pointee.lock.lock() }
 
   /// Whom this concerns is told after the lock is free again: telling takes system calls.
   public func unlock() {
     if state.pointee.hasNews { return unlockAndTell() }
-    pthread_mutex_unlock(mutex)
+    state.pointee.lock.unlock()
   }
 
   @inline(never)
@@ -43,15 +27,22 @@ public struct Partition: @unchecked Sendable {
     state.pointee.firedLanes = nil
     state.pointee.earlierDeadlineMs = .max
     state.pointee.hasNews = false
-    pthread_mutex_unlock(mutex)
+    state.pointee.lock.unlock()
     if deadlineMs != .max { shared.onEarlierDeadline?(number, deadlineMs) }
     for lane in fired { shared.onAnswer?(lane) }
   }
 
-  /// The common path: a fresh value, counted as get hit or miss, access noted. False: a miss for a classic reader. O(1).
+  /// The common path: a fresh value (with client flags and version), counted as get hit or miss, access noted. False: a miss for a classic
+  /// reader. O(1).
   public func readFresh(_ key: CacheKey, nowMs: Milliseconds, into item: inout ItemView) -> Bool {
     state.pointee.begin(nowMs)
     return state.pointee.readFresh(key, into: &item)
+  }
+
+  /// As `readPlain`, for a reader that asks for no more than value, client flags and version. O(1).
+  public func readValue(_ key: CacheKey, nowMs: Milliseconds, into item: inout ItemView) -> Bool {
+    state.pointee.begin(nowMs)
+    return state.pointee.readValue(key, into: &item)
   }
 
   /// A fresh value that nothing is to be said about but itself: counted as a hit. False, and nothing counted: ask `read`. O(1).

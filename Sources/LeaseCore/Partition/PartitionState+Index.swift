@@ -1,4 +1,4 @@
-import CPrefetch
+import CIntrinsics
 
 /// Where an item was found: its slot, its place, its header.
 struct Found {
@@ -47,9 +47,8 @@ extension PartitionState {
     let tag = Slot.tag(hash: key.hash)
     var position = 1
     while position <= BucketTable.slotsPerBucket {
-      let slot = Slot(word: bucket[position])
-      if slot.tag == tag, slot.word != 0 {
-        let item = item(at: slot)
+      if Slot.tag(in: bucket + position) == tag, bucket[position] != 0 {
+        let item = item(at: Slot(word: bucket[position]))
         let header = item.header
         if header.keyCount == key.count, equalBytes(item.key(header), key.bytes, count: key.count) {
           return Found(slot: bucket + position, item: item, header: header)
@@ -60,7 +59,8 @@ extension PartitionState {
     return nil
   }
 
-  /// Asks for the cache line of the item that this hash most likely means.
+  /// Asks for the cache lines of the item that this hash most likely means: small items often lie across two. If it is not in its home, for
+  /// the next bucket.
   @inline(__always)
   func prefetchItem(hash: UInt64) {
     let (table, home) = place(hash: hash)
@@ -68,10 +68,14 @@ extension PartitionState {
     let tag = Slot.tag(hash: hash)
     var position = 1
     while position <= BucketTable.slotsPerBucket {
-      let slot = Slot(word: bucket[position])
-      if slot.tag == tag, slot.word != 0 { memlease_prefetch(item(at: slot).raw) }
+      if Slot.tag(in: bucket + position) == tag, bucket[position] != 0 {
+        let item = item(at: Slot(word: bucket[position])).raw
+        memlease_prefetch(item)
+        return memlease_prefetch(item + 64)
+      }
       position &+= 1
     }
+    if table.spilled(bucket) != 0 { memlease_prefetch(table.bucket(behind: home, 1)) }
   }
 
   /// Hash of an item that lies in a segment.

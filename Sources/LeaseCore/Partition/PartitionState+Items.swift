@@ -121,18 +121,25 @@ extension PartitionState {
     return Look(found: nil, visibility: .absent, record: look.record)
   }
 
-  @inline(__always)
+  /// All that a reader may ask for.
   func view(_ found: Found, into view: inout ItemView) {
+    viewValue(found, into: &view)
     let header = found.header
     let segment = segment(of: found)
-    view.clientFlags = found.item.clientFlags(header)
-    view.version = version(of: found)
     let goneMs = segment.pointee.goneMs(header)
     view.expiry = goneMs == .max ? .never : Expiry(atMs: goneMs - found.item.graceMs(header))
     let ageSeconds = (nowMs &- segment.pointee.createdMs) / 1000
     let accessSeconds = ItemHeader.decodeAccess(header.accessCode)
     view.idleSeconds = ageSeconds > accessSeconds ? ageSeconds - accessSeconds : 0
     view.wasFetched = header.flags.contains(.wasFetched)
+  }
+
+  /// What the common readers ask for: value, client flags, version.
+  @inline(__always)
+  func viewValue(_ found: Found, into view: inout ItemView) {
+    let header = found.header
+    view.clientFlags = found.item.clientFlags(header)
+    view.version = version(of: found)
     if let large = found.item.large(header) {
       view.large = large
       view.value = UnsafeRawPointer(large.bytes)

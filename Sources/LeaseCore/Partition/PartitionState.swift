@@ -1,19 +1,8 @@
-import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 /// All that one partition owns, flat behind one pointer.
-/// Invariant: touched only under `mutex`; `items` is the number of slots in the index; every live item is in exactly one slot.
+/// Invariant: touched only under `lock`; `items` is the number of slots in the index; every live item is in exactly one slot.
 struct PartitionState: ~Copyable {
-  var mutex = pthread_mutex_t()
-  /// Makes the type address-only: without it every call of a method that is not inlined copies the whole struct.
-  private let passedByAddress = Atomic<Bool>(false)
+  /// It also makes the type address-only: without that every call of a method that is not inlined would copy the whole struct.
+  let lock = PartitionLock()
   let number: Int
   let budget: MemoryBudget
   let shared: SharedState
@@ -107,9 +96,6 @@ struct PartitionState: ~Copyable {
     dice = Dice(seed: seed &+ UInt64(number) &* 0x9e37_79b9_7f4a_7c15)
   }
 
-  /// Once, at the state's final address.
-  mutating func initializeLock() { pthread_mutex_init(&mutex, nil) }
-
   /// What the partition takes of the budget, but for its index.
   var heldBytes: Int { heldSegments * segmentBytes + largeBytes }
 
@@ -125,7 +111,6 @@ struct PartitionState: ~Copyable {
     leases.destroy()
     table.unmap(budget: budget)
     segments.deallocate()
-    pthread_mutex_destroy(&mutex)
   }
 
   /// The next number that was never given: a lease token or the version of an item that is not named by its place.

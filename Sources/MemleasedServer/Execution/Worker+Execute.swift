@@ -102,16 +102,20 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var place = position
     while count < limit, end - place >= 7 {
       let word = FastLine.word(place)
-      var entry: BatchEntry
+      let entry = group + count
       if word == FastLine.getWord {
         let keyCount = FastLine.getKey(place, end)
         if keyCount == 0 { break }
-        entry = BatchEntry(key: place + 4, keyCount: keyCount, hash: 0, kind: .get, value: place)
+        entry.pointee.kind = .get
+        entry.pointee.key = place + 4
+        entry.pointee.keyCount = keyCount
         place += keyCount + 6
       } else if word & FastLine.metaMask == FastLine.metaGetWord {
         let keyCount = FastLine.metaGetKey(place, end)
         if keyCount == 0 { break }
-        entry = BatchEntry(key: place + 3, keyCount: keyCount, hash: 0, kind: .metaGet, value: place)
+        entry.pointee.kind = .metaGet
+        entry.pointee.key = place + 3
+        entry.pointee.keyCount = keyCount
         place += keyCount + 7
       } else if word == FastLine.setWord {
         let line = FastLine.set(place, end)
@@ -119,16 +123,16 @@ extension UnsafeMutablePointer where Pointee == Worker {
         guard line.lineCount > 0, line.valueCount <= largestInline, end - value >= line.valueCount + 2,
           (value + line.valueCount).loadUnaligned(as: UInt16.self).littleEndian == 0x0a0d
         else { break }
-        entry = BatchEntry(
-          key: place + 4, keyCount: line.keyCount, hash: 0, kind: .set, clientFlags: line.clientFlags, exptime: line.exptime,
-          value: value, valueCount: line.valueCount)
+        entry.pointee.kind = .set
+        entry.pointee.key = place + 4
+        entry.pointee.keyCount = line.keyCount
+        entry.pointee.set(line, value: value)
         place = value + (line.valueCount + 2)
       } else {
         break
       }
-      entry.hash = store.hash(entry.key, count: entry.keyCount)
-      store.prefetchBucket(hash: entry.hash)
-      (group + count).initialize(to: entry)
+      entry.pointee.hash = store.hash(entry.pointee.key, count: entry.pointee.keyCount)
+      store.prefetchBucket(hash: entry.pointee.hash)
       count += 1
     }
     pointee.groupCount = count
@@ -205,7 +209,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var item = ItemView()
     var writer = pointee.output.writer
     partition.lock()
-    if partition.readPlain(key, nowMs: pointee.nowMs, into: &item) {
+    if partition.readValue(key, nowMs: pointee.nowMs, into: &item) {
       writer.valueHead(count: item.count)
       writer.lineEnd()
       pointee.output.value(item, &writer)

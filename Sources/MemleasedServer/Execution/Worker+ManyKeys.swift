@@ -28,7 +28,9 @@ extension UnsafeMutablePointer where Pointee == Worker {
       guard stop == .key else { break }
       let hash = store.hash(key.start, count: key.count)
       store.prefetchBucket(hash: hash)
-      (group + keys).initialize(to: BatchEntry(key: key.start, keyCount: key.count, hash: hash, kind: .get, value: key.start))
+      group[keys].key = key.start
+      group[keys].keyCount = key.count
+      group[keys].hash = hash
       keys += 1
     }
     if keys > 1 {
@@ -187,7 +189,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     let partition = store.partition(hash: key.hash)
     partition.lock()
     // The common case: a fresh value that no lease rule touches.
-    if partition.readPlain(key, nowMs: pointee.nowMs, into: &result.item) {
+    if partition.readValue(key, nowMs: pointee.nowMs, into: &result.item) {
       valueReply(key, result.item, withVersion: false)
       partition.unlock()
       if pointee.isObserved { observeGet(connection, key, isHit: true, count: result.item.count) }

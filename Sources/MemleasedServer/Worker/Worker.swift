@@ -14,15 +14,22 @@ typealias WorkerPointer = UnsafeMutablePointer<Worker>
 /// One request of a pipelined group: parsed and hashed, its memory on the way, not yet answered.
 struct BatchEntry {
   enum Kind: UInt8 { case get, metaGet, set }
+  var kind = Kind.get
   var key: UnsafeRawPointer
-  var keyCount: Int
-  var hash: UInt64
-  var kind: Kind
+  var keyCount = 0
+  var hash: UInt64 = 0
   // Only for `set`.
   var clientFlags: UInt32 = 0
   var exptime: Int32 = 0
   var value: UnsafeRawPointer
-  var valueCount: Int = 0
+  var valueCount = 0
+
+  mutating func set(_ line: FastLine.SetLine, value: UnsafeRawPointer) {
+    clientFlags = line.clientFlags
+    exptime = line.exptime
+    self.value = value
+    valueCount = line.valueCount
+  }
 }
 
 /// What one connection has left in the output until the loop's turn ends.
@@ -136,6 +143,7 @@ struct Worker {
     postponed = .allocate(capacity: Worker.callbacksPerTurn)
     vectors = .allocate(capacity: 2 * OutputBuffer.mostCuts + 2)
     group = .allocate(capacity: Worker.groupSize)
+    group.initialize(repeating: BatchEntry(key: receive, value: receive), count: Worker.groupSize)
     request = .allocate(capacity: 1)
     request.initialize(to: Request())
     let decodedKey = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 16)

@@ -151,6 +151,9 @@ extension CoreHarness {
       if partition.readFresh(key, nowMs: nowMs, into: &item) {
         seen.status = .hit
         seen.copy(item)
+        // The common path does not ask for it.
+        var description = ItemDescription()
+        if partition.describe(key, nowMs: nowMs, into: &description) { seen.expiry = description.item.expiry }
       }
       return seen
     }
