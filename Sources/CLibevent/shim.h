@@ -3,6 +3,9 @@
 #include <sys/types.h>
 #ifdef __linux__
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+/* The C library declares it for programs that define _GNU_SOURCE only. */
+int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags);
 #endif
 
 #include <event2/event.h>

@@ -4,15 +4,6 @@ import CLibevent
 
 /// One registered interest (a descriptor, a timer, a signal). Lives in its owner's memory at a fixed address.
 typealias LoopEvent = event
-/// A descriptor that is readable once it was written to, however often; nil where the system has none.
-func makeWakeUpDescriptor() -> Int32? {
-  #if os(Linux)
-    let fd = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-    return fd >= 0 ? fd : nil
-  #else
-    return nil
-  #endif
-}
 
 /// Runs on the loop's thread; `context` is what the event was assigned with. Captures nothing.
 typealias LoopCallback = @convention(c) (_ fd: Int32, _ what: Int16, _ context: UnsafeMutableRawPointer?) -> Void

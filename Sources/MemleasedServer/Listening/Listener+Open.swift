@@ -117,7 +117,9 @@ private func bindAndListen(_ info: addrinfo, port: Int?, backlog: Int) -> Result
   let fd = makeSocket(info.ai_family)
   guard fd >= 0 else { return .failure(Refusal(code: errno)) }
   setOption(fd, SOL_SOCKET, SO_REUSEADDR)
+  // Its connections inherit both.
   setOption(fd, SOL_SOCKET, SO_KEEPALIVE)
+  setOption(fd, Int32(IPPROTO_TCP), TCP_NODELAY)
   if info.ai_family == AF_INET6 { setOption(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
   var storage = sockaddr_storage()
   withUnsafeMutableBytes(of: &storage) { bytes in

@@ -30,11 +30,8 @@ public struct Listener: Sendable, Equatable {
   /// Takes one waiting connection. Errors of a single connection (it went away before it was accepted) count as nothing: ask again.
   public func accept() -> AcceptResult {
     while true {
-      let connection = acceptNonBlocking(fd)
-      if connection >= 0 {
-        if !isUnix { setOption(connection, Int32(IPPROTO_TCP), TCP_NODELAY) }
-        return .connection(fd: connection)
-      }
+      let connection = acceptConnection(fd)
+      if connection >= 0 { return .connection(fd: connection) }
       switch errno {
       case EINTR, ECONNABORTED: continue
       case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .outOfResources
@@ -50,17 +47,18 @@ public struct Listener: Sendable, Equatable {
   }
 }
 
-private func acceptNonBlocking(_ fd: Int32) -> Int32 {
-  #if canImport(Darwin)
-    let connection = Darwin.accept(fd, nil, nil)
-    if connection >= 0 { setOption(connection, SOL_SOCKET, SO_NOSIGPIPE) }
-  #elseif canImport(Musl)
-    let connection = Musl.accept(fd, nil, nil)
+/// Non-blocking and close-on-exec.
+private func acceptConnection(_ listener: Int32) -> Int32 {
+  #if os(Linux)
+    return acceptNonBlocking(listener)
   #else
-    let connection = Glibc.accept(fd, nil, nil)
+    let connection = Darwin.accept(listener, nil, nil)
+    if connection >= 0 {
+      setNonBlocking(connection)
+      setOption(connection, SOL_SOCKET, SO_NOSIGPIPE)
+    }
+    return connection
   #endif
-  if connection >= 0 { setNonBlocking(connection) }
-  return connection
 }
 
 @discardableResult
