@@ -223,13 +223,30 @@ extension UnsafeMutablePointer where Pointee == Connection {
   /// Waits for room in the kernel exactly while something is unsent, and blocks the connection while that is too much.
   private func updateBackpressure() {
     let waits = pointee.pendingFirst != nil
-    if waits != pointee.isWriteAwaited {
-      pointee.isWriteAwaited = waits
-      if waits { EventLoop.add(pointee.writeEvent) } else { EventLoop.remove(pointee.writeEvent) }
+    if waits != (pointee.writeEvent != nil) {
+      if waits { awaitRoom() } else { forgetRoom() }
     }
     let bound = pointee.worker.pointee.isOverloaded ? 0 : ConnectionLimits.pendingBytes
     if pointee.pendingBytes > bound { pointee.isBlocked = true }
     if !waits { pointee.isBlocked = false }
+  }
+
+  private func awaitRoom() {
+    let event = UnsafeMutablePointer<LoopEvent>.allocate(capacity: 1)
+    event.initialize(to: LoopEvent())
+    pointee.writeEvent = event
+    pointee.worker.pointee.loop.assign(event, fd: pointee.fd, LoopInterest.write | LoopInterest.persist, self) { _, _, context in
+      context?.assumingMemoryBound(to: Connection.self).writable()
+    }
+    EventLoop.add(event)
+  }
+
+  func forgetRoom() {
+    guard let event = pointee.writeEvent else { return }
+    EventLoop.remove(event)
+    event.deinitialize(count: 1)
+    event.deallocate()
+    pointee.writeEvent = nil
   }
 
   private var sendFlags: Int32 {

@@ -48,9 +48,9 @@ struct Connection {
   let fd: Int32
   let id: UInt64
   let worker: WorkerPointer
-  /// For reading and for writing, in an allocation of their own.
   let readEvent: UnsafeMutablePointer<LoopEvent>
-  let writeEvent: UnsafeMutablePointer<LoopEvent>
+  /// There while the kernel takes no more and something is unsent.
+  var writeEvent: UnsafeMutablePointer<LoopEvent>?
   var previous: ConnectionPointer?
   var next: ConnectionPointer?
 
@@ -62,7 +62,6 @@ struct Connection {
   var isYielding = false
   /// Close as soon as the output is gone.
   var isClosing = false
-  var isWriteAwaited = false
   var isReading = false
   /// It has replies in the worker's output that are sent when the loop's turn ends.
   var isPostponed = false
@@ -105,9 +104,8 @@ struct Connection {
   init(fd: Int32, id: UInt64, worker: WorkerPointer, isAuthenticated: Bool, nowSeconds: UInt32) {
     record = .allocate(capacity: 1)
     record.initialize(to: ConnectionRecord(fd: fd, nowSeconds: nowSeconds))
-    readEvent = .allocate(capacity: 2)
-    readEvent.initialize(repeating: LoopEvent(), count: 2)
-    writeEvent = readEvent + 1
+    readEvent = .allocate(capacity: 1)
+    readEvent.initialize(to: LoopEvent())
     self.fd = fd
     self.id = id
     self.worker = worker
@@ -116,14 +114,14 @@ struct Connection {
 }
 
 extension Connection {
-  /// Frees what `init` made. The events are removed and the record is out of its registry.
+  /// Frees what `init` made. The event is removed and the record is out of its registry.
   func freeParts() {
     record.deinitialize(count: 1)
     record.deallocate()
-    readEvent.deinitialize(count: 2)
+    readEvent.deinitialize(count: 1)
     readEvent.deallocate()
   }
-  static let structureBytes = MemoryLayout<Connection>.stride + MemoryLayout<ConnectionRecord>.stride + 2 * MemoryLayout<LoopEvent>.stride
+  static let structureBytes = MemoryLayout<Connection>.stride + MemoryLayout<ConnectionRecord>.stride + MemoryLayout<LoopEvent>.stride
 }
 
 /// Where a multi-key line stands.

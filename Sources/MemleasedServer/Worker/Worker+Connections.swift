@@ -12,9 +12,6 @@ extension UnsafeMutablePointer where Pointee == Worker {
     pointee.loop.assign(connection.pointee.readEvent, fd: fd, LoopInterest.read | LoopInterest.persist, connection) { _, _, context in
       context?.assumingMemoryBound(to: Connection.self).readable()
     }
-    pointee.loop.assign(connection.pointee.writeEvent, fd: fd, LoopInterest.write | LoopInterest.persist, connection) { _, _, context in
-      context?.assumingMemoryBound(to: Connection.self).writable()
-    }
     link(connection)
     connection.accountBytes(Connection.structureBytes)
     pointee.registry._withUnsafeGuaranteedRef { $0.add(connection.pointee.record) }
@@ -53,7 +50,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func close(_ connection: ConnectionPointer, _ reason: WatchedClose) {
     if connection.pointee.isPostponed { sendPostponed() }
     EventLoop.remove(connection.pointee.readEvent)
-    EventLoop.remove(connection.pointee.writeEvent)
+    connection.forgetRoom()
     unlink(connection)
     withStore { store in
       dropParked(connection, onlyKeys: false, store)
