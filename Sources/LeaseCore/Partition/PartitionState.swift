@@ -52,7 +52,7 @@ struct PartitionState: ~Copyable {
   var leases: LeaseTable
   /// Readers that wait here now.
   var waiters = 0
-  var nextWaiterSequence: UInt64 = 0
+  var nextWaiterSequence: UInt32 = 0
   // What `unlock` tells others: lanes to be answered, and an earlier time for `maintain`.
   var hasNews = false
   var firedLanes: LanePointer?

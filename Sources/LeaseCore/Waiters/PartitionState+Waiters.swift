@@ -19,8 +19,8 @@ extension PartitionState {
     waiters += 1
     waiter.pointee.deadlineMs = nowMs + waitMs + (breaks(.waiterPastDeadline) ? 1_000 : 0)
     waiter.pointee.sequence = nextWaiterSequence
-    nextWaiterSequence += 1
-    lane(of: record, worker: waiter.pointee.worker).append(waiter)
+    nextWaiterSequence &+= 1
+    lane(of: record, worker: UInt16(waiter.pointee.worker)).append(waiter)
     record.pointee.waiterCount += 1
     counters.waitsParked += 1
     return true
@@ -148,7 +148,7 @@ extension PartitionState {
         // Coalesced gets wait for one of them, however many holders of leases there may be.
         let wanted = candidate.pointee.isPlain ? 1 : candidate.pointee.holders == 0 ? holders : Int(candidate.pointee.holders)
         if live < wanted {
-          if best.map({ candidate.pointee.sequence < $0.pointee.sequence }) ?? true { best = candidate }
+          if best.map({ candidate.came(before: $0) }) ?? true { best = candidate }
           break
         }
         waiter = candidate.pointee.next
@@ -182,7 +182,7 @@ extension PartitionState {
       }
     }
     counters.waitsPromoted += 1
-    let single = LanePointer.make(worker: waiter.pointee.worker, record: nil)
+    let single = LanePointer.make(worker: UInt16(waiter.pointee.worker), record: nil)
     single.append(waiter)
     fire(single, outcome(result))
   }

@@ -5,8 +5,6 @@ public struct Waiter {
   var previous: WaiterPointer?
   /// Set by `Partition.park`, nil again once it is taken out of its lane.
   var lane: LanePointer?
-  /// Its turn among all waiters of its partition.
-  var sequence: UInt64 = 0
   /// Set by `Partition.park`: when its wait is over.
   public internal(set) var deadlineMs: Milliseconds = .max
   /// The connection that will hold the lease if this waiter is promoted; 0: none.
@@ -14,15 +12,18 @@ public struct Waiter {
   /// The length of that lease; 0: the key's.
   let leaseMs: UInt32
   let holders: UInt32
-  let worker: UInt16
-  /// A reader that knows no leases (its get is coalesced): promoted, it is told of a miss.
-  let isPlain: Bool
+  /// Its turn among all waiters of its partition; begins anew after the last number.
+  var sequence: UInt32 = 0
   /// Its place in its worker's `WaiterHeap`; -1: none.
   var heapIndex: Int32 = -1
+  /// A reader that knows no leases (its get is coalesced): promoted, it is told of a miss.
+  let isPlain: Bool
+  /// Servers have at most 256 workers.
+  let worker: UInt8
 
   /// `worker`: whose inbox the answer goes to.
   public init(worker: Int, options: ReadOptions, isPlain: Bool) {
-    self.worker = UInt16(truncatingIfNeeded: worker)
+    self.worker = UInt8(truncatingIfNeeded: worker)
     self.isPlain = isPlain
     holderID = options.holderID
     leaseMs = UInt32(clamping: min(options.leaseMs, LeaseSettings.longestLeaseMs))
@@ -35,6 +36,11 @@ public struct Waiter {
 }
 
 public typealias WaiterPointer = UnsafeMutablePointer<Waiter>
+
+extension WaiterPointer {
+  /// Of two that wait now.
+  func came(before other: WaiterPointer) -> Bool { Int32(bitPattern: pointee.sequence &- other.pointee.sequence) < 0 }
+}
 
 /// The waiters of one key that one worker serves, first come first served.
 /// Invariant: under its partition's lock while `outcome` is nil; then it belongs to its worker alone.

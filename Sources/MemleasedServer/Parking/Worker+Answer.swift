@@ -58,33 +58,40 @@ extension UnsafeMutablePointer where Pointee == Worker {
     let connection = parked.pointee.connection
     unlink(parked)
     connection.pointee.record.pointee.noteCommand(nowSeconds: nowSeconds)
-    if result.isGrant { connection.hold(hash: parked.pointee.hash, token: result.token, store: store, nowMs: pointee.nowMs) }
+    let key = key(of: parked, store)
+    if result.isGrant { connection.hold(hash: key.hash, token: result.token, store: store, nowMs: pointee.nowMs) }
     switch parked.pointee.kind {
     case .inOrder:
-      writeMeta(parked, result, store)
+      writeMeta(parked, key, result, store)
       connection.pointee.phase = .line
       pointee.resumes = true
-    case .outOfOrder: writeMeta(parked, result, store)
-    case .key: writeKey(parked, result, store)
+    case .outOfOrder: writeMeta(parked, key, result, store)
+    case .key: writeKey(parked, key, result, store)
     }
     parked.free()
   }
 
-  private func writeMeta(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
+  /// Reads its line anew: a meta line is the worker's request afterwards.
+  func key(of parked: ParkedPointer, _ store: Store) -> CacheKey {
+    var key = parked.line
+    if parked.pointee.kind != .key {
+      pointee.parser.parse(key.start, count: key.count, into: &pointee.request.pointee)
+      key = pointee.request.pointee.key
+    }
+    return CacheKey(bytes: key.start, count: key.count, hash: store.hash(key.start, count: key.count))
+  }
+
+  private func writeMeta(_ parked: ParkedPointer, _ key: CacheKey, _ result: ReadResult, _ store: Store) {
     let request = pointee.request
-    let line = parked.lineToken
-    pointee.parser.parse(line.start, count: line.count, into: &request.pointee)
-    let key = CacheKey(bytes: request.pointee.key.start, count: request.pointee.key.count, hash: parked.pointee.hash)
     if result.status == .hit, !result.isStale, request.pointee.flags.has("T") { touch(key, request.pointee.exptime, store) }
     var result = result
     metaGetReply(request, &result, nil)
     if pointee.isObserved { observeRead(parked.pointee.connection, key, result) }
   }
 
-  private func writeKey(_ parked: ParkedPointer, _ result: ReadResult, _ store: Store) {
+  private func writeKey(_ parked: ParkedPointer, _ key: CacheKey, _ result: ReadResult, _ store: Store) {
     let connection = parked.pointee.connection
     let command = connection.pointee.many.command
-    let key = CacheKey(bytes: UnsafeRawPointer(parked.line), count: Int(parked.pointee.lineCount), hash: parked.pointee.hash)
     if result.status == .hit {
       if command == .gat || command == .gats { touch(key, connection.pointee.many.exptime, store) }
       valueReply(key, result.item, withVersion: command == .gets || command == .gats)
@@ -128,8 +135,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     // What waits one after the other for the same answer takes its memory once.
     let isShared = connection.pointee.lastDeferred == ObjectIdentifier(outcome)
     let bytes = isShared ? 0 : outcome.sizeBytes
-    parked.pointee.deferred = outcome
-    parked.pointee.deferredBytes = UInt32(clamping: bytes)
+    pointee.deferred[parked] = DeferredAnswer(outcome: outcome, bytes: bytes)
     connection.pointee.lastDeferred = ObjectIdentifier(outcome)
     connection.pointee.deferredCount += 1
     connection.pointee.deferredBytes += bytes
@@ -148,25 +154,33 @@ extension UnsafeMutablePointer where Pointee == Worker {
     var node = connection.pointee.deferredCount > 0 ? connection.pointee.parked : nil
     while let parked = node {
       node = parked.pointee.next
-      guard let outcome = parked.pointee.deferred, mayInterleave(parked) else { continue }
+      guard pointee.deferred[parked] != nil, mayInterleave(parked) else { continue }
       if pointee.output.isNearlyFull, !connection.flush() { return false }
       if connection.pointee.isBlocked { break }
-      connection.forgetDeferred(parked)
-      write(parked, outcome.result, store)
+      if let outcome = takeDeferred(parked) { write(parked, outcome.result, store) }
       if connection.pointee.deferredCount == 0 { break }
     }
     pointee.resumes = false
     return true
   }
+
+  /// It is written now, or dropped.
+  func takeDeferred(_ parked: ParkedPointer) -> WaitOutcome? {
+    guard let answer = pointee.deferred.removeValue(forKey: parked) else { return nil }
+    if pointee.deferred.isEmpty { pointee.deferred = [:] }
+    let connection = parked.pointee.connection
+    connection.pointee.deferredCount -= 1
+    connection.pointee.deferredBytes -= answer.bytes
+    if connection.pointee.deferredCount == 0 { connection.pointee.lastDeferred = nil }
+    return answer.outcome
+  }
 }
 
-extension ConnectionPointer {
-  /// A deferred answer is written, or dropped.
-  func forgetDeferred(_ parked: ParkedPointer) {
-    pointee.deferredCount -= 1
-    pointee.deferredBytes -= Int(parked.pointee.deferredBytes)
-    if pointee.deferredCount == 0 { pointee.lastDeferred = nil }
-  }
+/// An answer that waits until its connection can take it.
+struct DeferredAnswer {
+  let outcome: WaitOutcome
+  /// What of the connection's bound that takes.
+  let bytes: Int
 }
 
 extension ReadResult {

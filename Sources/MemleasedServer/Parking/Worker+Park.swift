@@ -14,13 +14,14 @@ extension UnsafeMutablePointer where Pointee == Worker {
       return false
     }
     let waiter = Waiter(worker: pointee.index, options: options, isPlain: isPlain)
-    let parked = ParkedPointer.make(waiter, connection, key, kind, line: line, opaque: opaque)
+    let number = withStore { $0.partitionIndex(hash: key.hash) }
+    let parked = ParkedPointer.make(waiter, connection, partition: number, kind, line: line, opaque: opaque)
     guard partition.park(key, nowMs: pointee.nowMs, parked.waiter, waitMs: waitMs) else {
       parked.free()
       return false
     }
     link(parked, connection)
-    if parked.pointee.opaqueCount > 0 { pointee.opaques.insert(parked) }
+    if parked.pointee.hasOpaque { pointee.opaques.insert(parked) }
     pointee.waits.insert(parked.waiter)
     if parked.pointee.waiter.deadlineMs < pointee.timerAtMs { scheduleTimer() }
     return true
@@ -45,7 +46,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     parked.pointee.next?.pointee.previous = parked.pointee.previous
     connection.pointee.parkedCount -= 1
     connection.accountBytes(-parked.sizeBytes)
-    if parked.pointee.opaqueCount > 0 { pointee.opaques.remove(parked) }
+    if parked.pointee.hasOpaque { pointee.opaques.remove(parked) }
     pointee.waits.remove(parked.waiter)
   }
 
@@ -58,7 +59,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
       left -= 1
       let parked = ParkedPointer(waiter)
       var result = ReadResult()
-      let partition = store.partition(hash: parked.pointee.hash)
+      let partition = store.partition(Int(parked.pointee.partition))
       let isOver = partition.locked { $0.endWait(waiter, nowMs: pointee.nowMs, .timedOut, into: &result) }
       // Else its answer is on the way.
       if isOver { answer(parked, WaitOutcome(result), store) }
@@ -72,7 +73,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     while let parked = node {
       node = parked.pointee.next
       var result = ReadResult()
-      let partition = store.partition(hash: parked.pointee.hash)
+      let partition = store.partition(Int(parked.pointee.partition))
       let isOver = partition.locked { $0.endWait(parked.waiter, nowMs: pointee.nowMs, .timedOut, into: &result) }
       if isOver { answer(parked, WaitOutcome(result), store) }
     }
@@ -83,9 +84,9 @@ extension UnsafeMutablePointer where Pointee == Worker {
 
   /// `mx <opaque>`.
   func cancelParked(_ connection: ConnectionPointer, _ opaque: Token, _ store: Store) {
-    guard let parked = pointee.opaques.find(opaque, connection), parked.pointee.deferred == nil else { return pointee.output.line("NF") }
+    guard let parked = pointee.opaques.find(opaque, connection), pointee.deferred[parked] == nil else { return pointee.output.line("NF") }
     var result = ReadResult()
-    let partition = store.partition(hash: parked.pointee.hash)
+    let partition = store.partition(Int(parked.pointee.partition))
     guard partition.locked({ $0.endWait(parked.waiter, nowMs: pointee.nowMs, .cancelled, into: &result) }) else {
       return pointee.output.line("NF")
     }
@@ -106,21 +107,19 @@ extension UnsafeMutablePointer where Pointee == Worker {
 
   private func drop(_ parked: ParkedPointer, _ store: Store) {
     var result = ReadResult()
-    let partition = store.partition(hash: parked.pointee.hash)
-    var answer = parked.pointee.deferred
-    if answer != nil { parked.pointee.connection.forgetDeferred(parked) }
+    let partition = store.partition(Int(parked.pointee.partition))
+    var answer = takeDeferred(parked)
     if answer == nil, !partition.locked({ $0.endWait(parked.waiter, nowMs: pointee.nowMs, .disconnected, into: &result) }) {
       answer = parked.pointee.waiter.firedLane?.outcome
       parked.pointee.waiter.firedLane?.remove(parked.waiter)
     }
-    if let answer { giveBack(answer, hash: parked.pointee.hash, partition) }
+    if let answer, answer.result.isGrant { giveBack(key(of: parked, store).hash, token: answer.result.token, partition) }
     unlink(parked)
     parked.free()
   }
 
   /// A lease that its waiter never heard of goes to the next one.
-  private func giveBack(_ answer: WaitOutcome, hash: UInt64, _ partition: Partition) {
-    guard answer.result.isGrant else { return }
-    _ = partition.locked { $0.disconnectHolder(hash: hash, token: answer.result.token, nowMs: pointee.nowMs) }
+  private func giveBack(_ hash: UInt64, token: UInt64, _ partition: Partition) {
+    _ = partition.locked { $0.disconnectHolder(hash: hash, token: token, nowMs: pointee.nowMs) }
   }
 }

@@ -87,6 +87,8 @@ struct Worker {
   // Requests that wait in the store.
   var waits = WaiterHeap()
   var opaques = OpaqueTable()
+  /// Those whose connection could not take its answer at once.
+  var deferred: [ParkedPointer: DeferredAnswer] = [:]
   /// Lanes that were answered; those before `firedNext` are done.
   var firedLanes: [FiredLane] = []
   var firedNext = 0
