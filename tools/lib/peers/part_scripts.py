@@ -1,6 +1,7 @@
 """What other scripts measure: the herd (tools/bench-herd) and the hit ratio (tools/bench-hits)."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from peers.figures import Figure
 from peers.part import Result
 from side_by_side import Failure
 
+LONGEST_SECONDS = 1200
 RIVALS = ["memcached N/W/Z", "Redis polling", "Redis messages"]
 
 
@@ -18,14 +20,18 @@ def script(bench, name, *arguments):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/report.json"
         command = [side_by_side.ROOT / "tools" / name, "--json", path, "--memleased", bench.options.memleased, *map(str, arguments)]
-        # In this process group, so that ctrl-C reaches it, which stops its servers.
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=1200)
-        print(done.stdout, file=sys.stderr)
+        # A process group of its own, so that ctrl-C comes here first: one signal, after which it stops its servers.
+        process = subprocess.Popen(command, stdout=sys.stderr, preexec_fn=os.setpgrp)
+        try:
+            code = process.wait(timeout=LONGEST_SECONDS)
+        finally:
+            process.terminate()
+            process.wait()
         try:
             with open(path) as report:
                 return json.load(report)
         except OSError:
-            raise Failure(f"tools/{name} ended with {done.returncode}") from None
+            raise Failure(f"tools/{name} ended with {code}") from None
 
 
 def herd(bench):

@@ -93,6 +93,8 @@ class Report:
         return "\n".join(parts)
 
     def write(self):
+        if not self.content["parts"]:
+            raise Failure(f"{self.path} has nothing that was measured")
         text = f"# Side by side\n\n{self.summary()}\n\n{self.tables()}".rstrip() + "\n"
         (self.folder / "table.md").write_text(text)
         return text
