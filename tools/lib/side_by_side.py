@@ -207,8 +207,8 @@ def install(packages):
 
 
 def build(product):
-    """Builds a program of this package for release, and returns its path."""
-    swift = ["swift", "build", "-c", "release"]
+    """Builds a program of this package for release, as tools/run does, and returns its path."""
+    swift = ["swift", "build", "-c", "release", *(["--static-swift-stdlib"] if sys.platform == "linux" else [])]
     subprocess.run([*swift, "--product", product], cwd=ROOT, check=True, stdout=sys.stderr)
     place = subprocess.run([*swift, "--show-bin-path"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     return f"{place}/{product}"

@@ -8,7 +8,7 @@ import tempfile
 
 import side_by_side
 from peers.figures import Figure
-from peers.part import Result
+from peers.part import Result, Table
 from side_by_side import Failure
 
 LONGEST_SECONDS = 1200
@@ -56,3 +56,22 @@ def herd(bench):
         Figure("holder-time", "", report["killedHolder"]["memleased"]["closeToGrantMs"]["range"][1]),
     ]
     return Result(figures=figures, raw=report)
+
+
+def hits(bench):
+    kinds = ["zipf", "churn", "scan", "block", "sizes", "sizes-small", "sizes-large", "large", "ttl"]
+    only = [word for kind in kinds for word in ("--only", kind)]
+    more = ["--port", bench.options.port, "--generator", bench.options.generator, *(["--quick"] if bench.quick else [])]
+    report = script(bench, "bench-hits", *only, *more)
+    result, lines = Result(raw=report), []
+    for label, ours, points in [("same -m", "sameLimit", "pointsAtSameLimit"), ("same resident memory", "sameResident", "pointsAtSameResident")]:
+        worst = min(report["hits"], key=lambda row: row[points])
+        result.figures.append(Figure("hits", f"{label} ({worst['trace']}, {worst['memory']} MB)", worst[points]))
+    for row in report["hits"]:
+        line = [row["trace"], f"{row['memory']} MB"]
+        for one in (row["memcached"], row["sameLimit"], row["sameResident"]):
+            line += [f"{one['hitRatio'] * 100:.2f}", f"{one['residentBytes'] / (1 << 20):.0f}"]
+        lines.append([*line, f"{row['pointsAtSameLimit']:+.2f}", f"{row['pointsAtSameResident']:+.2f}"])
+    header = ["trace", "memcached's -m", "its hits, %", "resident, MB", "ours, same -m", "resident, MB", "ours, same resident", "resident, MB"]
+    result.tables = [Table("Hit ratios of replayed traces", [*header, "points, same -m", "points, same resident"], lines)]
+    return result
