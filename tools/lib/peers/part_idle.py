@@ -10,6 +10,7 @@ from peers.part import Result, Table
 from side_by_side import middle, progress
 
 CONNECTIONS = 10_000
+WORKERS = 2
 MANY = ["-c", CONNECTIONS + 1000]
 
 
@@ -38,10 +39,10 @@ def run(bench):
         lines.append([what, f"{value:,.1f}", ""])
         result.figures.append(Figure(row, "", value))
     busy = many_connections(bench)
-    result.raw["load"] = comparison.raw(busy)
+    result.raw["load"] = comparison.raw(busy, WORKERS)
     result.tables = [
         Table("A server that waits", ["", "memleased", "memcached"], lines),
-        Table(f"get over {CONNECTIONS:,} connections", comparison.HEADER, comparison.lines(busy)),
+        Table(f"get over {CONNECTIONS:,} connections", comparison.HEADER, comparison.lines(busy, WORKERS)),
     ]
     return result
 
@@ -86,6 +87,6 @@ def wait(bench):
 
 def many_connections(bench):
     load = Load("get", 100_000, connections=CONNECTIONS)
-    with bench.servers([OURS, PLAIN], threads=2, more=MANY) as running:
+    with bench.servers([OURS, PLAIN], threads=WORKERS, more=MANY) as running:
         bench.preload(running, Load("get", 100_000))
         return bench.compare(f"{CONNECTIONS} connections", running, [load])

@@ -6,7 +6,7 @@ from peers.part import Result, Table
 from side_by_side import middle
 
 KEYS = 100_000
-LOADS = [Load("get", KEYS), Load("get", KEYS, 64), Load("get", 1), Load("mg", 1, 64), Load("set", 1, 64)]
+LOADS = [Load("get", KEYS), Load("get", KEYS, 64), Load("mg", 1, 64), Load("set", 1, 64)]
 
 
 def run(bench):

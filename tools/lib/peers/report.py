@@ -57,20 +57,20 @@ class Report:
         return markdown(table)
 
     def noise(self):
-        """The middle and the most of the ± of ratios of CPU and of latency."""
+        """The middle of the ± of ratios of CPU and of latency."""
         figures = [figure for figures in self.figures().values() for figure in figures if figure.noise]
         sentences = []
         for what, starts in [("CPU", ("cpu", "lease-hit")), ("p99", ("p99",))]:
             noises = sorted(figure.noise for figure in figures if figure.row.startswith(starts))
             if noises:
-                sentences.append(f"±{noises[len(noises) // 2]:.0%} for a ratio of {what} (at most ±{noises[-1]:.0%})")
+                sentences.append(f"±{noises[len(noises) // 2]:.0%} for a ratio of {what}")
         return " and ".join(sentences)
 
     def summary(self):
         versions = ", ".join(f"{name} {version}" for name, version in self.content["versions"].items() if name in ("memcached", "Redis"))
         machine, settings = self.content["machine"], self.content["settings"]
         lines = [
-            f"{machine['cores']} cores ({machine['processor']}) shared with the load generator; {versions}; medians of {settings['rounds']} rounds"
+            f"{machine['cores']} cores ({machine['processor']}) shared with the load generator; {versions}; medians of at least {settings['rounds']} rounds"
             f" of {settings['seconds']} s, alternating; 16-byte keys, 32-byte values, 50 connections. Two figures are 1 / 2 workers.",
             "",
             self.goals(),
