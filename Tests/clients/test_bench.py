@@ -1,15 +1,17 @@
 """The load generator tells the truth: what was asked, what came back, and how long it took."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from bench_support import FakeServer, distribution_lines, generate, run_generator, value_reply
-from memory_support import Client, Server, poll, reserve_port
+from bench_support import FakeServer, distribution_lines, generate, generator_program, run_generator, value_reply
+from memory_support import LIMIT_SECONDS, Client, Server, poll, reserve_port
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memlease-bench is for Linux"),
@@ -243,6 +245,22 @@ def test_percentiles_and_file_agree(memleased, tmp_path):
 def test_fill_counts_what_is_held(memleased):
     report = generate(memleased, "fill", "--count", 3000, *SIZES)
     assert report["stored"] == report["sampledHeld"] == 3000 and report["wrongValues"] == 0
+
+
+def test_an_interrupt_ends_a_run_with_its_report():
+    with FakeServer(value_reply) as server:
+        command = [generator_program(), "run", "--server", server.address, "--keys", "50", "--seconds", "3600"]
+        command += ["--warm-up-seconds", "0", "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            poll(lambda: len(server.requests) > 500, "the run has begun")
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=LIMIT_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+    assert process.returncode == 0, errors
+    assert json.loads(out)["hits"] > 0
 
 
 def test_no_progress_but_on_a_terminal(memleased):

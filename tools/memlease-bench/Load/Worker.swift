@@ -69,6 +69,7 @@
         let count = waitForEvents(events, 256)
         var now = monotonicNs()
         if count > 0 { lastReply = now } else if now &- lastReply > schedule.stallNs { lastReply = checkStall(now) }
+        if Interrupt.isAsked && !isStopping { (warmUpEndNs, endNs) = (min(warmUpEndNs, now), now) }
         if !isMeasuring && now >= warmUpEndNs { startMeasuring(now) }
         if !isStopping && now >= endNs { stop() }
         for position in 0..<max(0, Int(count)) {

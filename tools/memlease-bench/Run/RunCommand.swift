@@ -10,7 +10,7 @@
         Closed loop: every connection keeps a fixed number of requests in flight. With --rate an open loop: requests are due at random moments \
         that no reply can delay, and their latency counts from the moment when they were due.
 
-        Exits with 1 when a request got an error or a wrong value. Misses are shown, and no error.
+        Ctrl-C ends it early, with the report. Exits with 1 when a request got an error or a wrong value. Misses are shown, and no error.
         """)
 
     @OptionGroup var common: CommonOptions
@@ -91,6 +91,7 @@
     }
 
     func run() throws {
+      Interrupt.watch()
       let endpoint = try Endpoint(common.server)
       let progress = ProgressLine(workload.rawValue, threads: threads, isWanted: !common.quiet)
       if !noPreload { try preload(endpoint, progress) }
