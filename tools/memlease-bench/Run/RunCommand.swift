@@ -15,7 +15,7 @@
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: "What to send: \(Workload.allCases.map(\.rawValue).joined(separator: ", ")).")
+    @Option(help: "What to send.")
     var workload = Workload.get
 
     @Option(help: "multi-get, multi-mg: keys in one request.")
