@@ -38,7 +38,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
-      path: "tools/memlease-bench"
+      path: "tools/memlease-bench",
+      exclude: ["README.md"]
     ),
     .target(name: "LeaseSimulation", dependencies: ["LeaseCore"], path: "Tests/Simulation"),
     .executableTarget(
