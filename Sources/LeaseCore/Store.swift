@@ -79,20 +79,13 @@ public final class Store: Sendable {
         let state = PartitionState(
           number: number, budget: budget, shared: shared, segments: segments, evicts: configuration.evicts, seed: configuration.seed)
       else { return nil }
-      let pointer = UnsafeMutablePointer<PartitionState>.allocate(capacity: 1)
-      pointer.initialize(to: state)
-      pointer.pointee.publishTable()
-      partitions.append(Partition(state: pointer))
+      partitions.append(Partition(state))
     }
     self.partitions = partitions
   }
 
   deinit {
-    for partition in partitions {
-      partition.state.pointee.destroy()
-      partition.state.deinitialize(count: 1)
-      partition.state.deallocate()
-    }
+    for partition in partitions { partition.free() }
     freePolicies()
     budget.drainDropped()
   }

@@ -2,13 +2,35 @@
 /// Everything but `lock` and `unlock` needs the lock held. Sendable: the lock guards the state behind the pointer.
 public struct Partition: @unchecked Sendable {
   let state: UnsafeMutablePointer<PartitionState>
+  /// In front of the state, not in it: a call that changes the state has all of it for itself.
+  private let latch: UnsafeMutablePointer<PartitionLock>
+  private static let stateOffset = 64
 
-  public func lock() { state.pointee.lock.lock() }
+  /// Takes the state over.
+  init(_ initial: consuming PartitionState) {
+    let bytes = Self.stateOffset + MemoryLayout<PartitionState>.size
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Self.stateOffset)
+    latch = memory.bindMemory(to: PartitionLock.self, capacity: 1)
+    latch.initialize(to: PartitionLock())
+    state = (memory + Self.stateOffset).bindMemory(to: PartitionState.self, capacity: 1)
+    state.initialize(to: initial)
+    state.pointee.publishTable()
+  }
+
+  /// Only when no other thread knows the partition any more.
+  func free() {
+    state.pointee.destroy()
+    state.deinitialize(count: 1)
+    latch.deinitialize(count: 1)
+    UnsafeMutableRawPointer(latch).deallocate()
+  }
+
+  public func lock() { latch.pointee.lock() }
 
   /// Whom this concerns is told after the lock is free again: telling takes system calls.
   public func unlock() {
     if state.pointee.hasNews { return unlockAndTell() }
-    state.pointee.lock.unlock()
+    latch.pointee.unlock()
   }
 
   @inline(never)
@@ -27,7 +49,7 @@ public struct Partition: @unchecked Sendable {
     state.pointee.firedLanes = nil
     state.pointee.earlierDeadlineMs = .max
     state.pointee.hasNews = false
-    state.pointee.lock.unlock()
+    latch.pointee.unlock()
     if deadlineMs != .max { shared.onEarlierDeadline?(number, deadlineMs) }
     for lane in fired { shared.onAnswer?(lane) }
   }

@@ -1,8 +1,10 @@
+import Synchronization
+
 /// All that one partition owns, flat behind one pointer.
-/// Invariant: touched only under `lock`; `items` is the number of slots in the index; every live item is in exactly one slot.
+/// Invariant: touched only under the partition's lock; `items` is the number of slots in the index; every live item is in exactly one slot.
 struct PartitionState: ~Copyable {
-  /// It also makes the type address-only: without that every call of a method that is not inlined would copy the whole struct.
-  let lock = PartitionLock()
+  /// Makes the type address-only: without it every call of a method that is not inlined copies the whole struct.
+  private let passedByAddress = Atomic<Bool>(false)
   let number: Int
   let budget: MemoryBudget
   let shared: SharedState
