@@ -31,14 +31,9 @@ public struct LargeValue: @unchecked Sendable {
 
   /// Memory from the budget, or nil when it is used up.
   init?(count: Int, budget: MemoryBudget) {
-    let mappedBytes = roundedToPages(Self.headerBytes + count)
-    guard budget.reserve(bytes: mappedBytes) else { return nil }
-    guard let memory = mapMemory(bytes: mappedBytes) else {
-      budget.release(bytes: mappedBytes)
-      return nil
-    }
-    header = memory.bindMemory(to: LargeHeader.self, capacity: 1)
-    header.initialize(to: LargeHeader(count: count, mappedBytes: mappedBytes, budget: budget))
+    guard let mapping = budget.takeMapping(bytes: roundedToPages(Self.headerBytes + count)) else { return nil }
+    header = mapping.memory.bindMemory(to: LargeHeader.self, capacity: 1)
+    header.initialize(to: LargeHeader(count: count, mappedBytes: mapping.bytes, budget: budget))
   }
 
   /// A copy for waiters, of a value that is not large to the store: under their own bound, not under `-m`; gone when the last of them has it.
@@ -55,7 +50,7 @@ public struct LargeValue: @unchecked Sendable {
 
   public func retain() { header.pointee.references.wrappingAdd(1, ordering: .relaxed) }
 
-  /// Unmaps with the last reference: a system call, so not under a partition's lock.
+  /// The last reference may unmap: a system call, so not under a partition's lock.
   public func release() {
     guard header.pointee.references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     let mappedBytes = header.pointee.mappedBytes
@@ -66,7 +61,6 @@ public struct LargeValue: @unchecked Sendable {
       return UnsafeMutableRawPointer(header).deallocate()
     }
     header.deinitialize(count: 1)
-    unmapMemory(UnsafeMutableRawPointer(header), bytes: mappedBytes)
-    budget.takeUnretainedValue().release(bytes: mappedBytes)
+    budget.takeUnretainedValue().giveMapping(.init(memory: UnsafeMutableRawPointer(header), bytes: mappedBytes))
   }
 }

@@ -9,8 +9,18 @@ import Synchronization
 #endif
 
 /// Hands out all memory that counts under `-m`: segments, index tables, large values.
-/// Invariant: used bytes + resident free segments never exceed the limit, except right after the limit was lowered.
+/// Invariant: used bytes, resident free segments and recycled mappings together never exceed the limit, except right after it was lowered.
 final class MemoryBudget: Sendable {
+  /// Pages of their own.
+  struct Mapping {
+    let memory: UnsafeMutableRawPointer
+    let bytes: Int
+  }
+
+  /// More are unmapped, and so is what would be more than an eighth of the limit.
+  private static let mostRecycled = 16
+  private static let mostRecycledBytes = 16 << 20
+
   /// The book-keeping of one budget.
   struct State: @unchecked Sendable {
     var limitBytes: Int
@@ -18,12 +28,17 @@ final class MemoryBudget: Sendable {
     /// Free segments that still have their pages, and those that gave them back.
     var residentFree: [UnsafeMutableRawPointer] = []
     var returnedFree: [UnsafeMutableRawPointer] = []
+    /// Mappings of large values that are gone, with their pages, the oldest first: mapping anew costs a page fault every 4 KB.
+    var recycled: [Mapping] = []
+    var recycledBytes = 0
     /// The reserved address range that new segments are cut from.
     var regionNext: UnsafeMutableRawPointer
     var regionEnd: UnsafeMutableRawPointer
     /// All ranges that were ever reserved, to be unmapped at the end.
     var regions: [(memory: UnsafeMutableRawPointer, bytes: Int)]
     var droppedHead: UnsafeMutableRawPointer?
+
+    func residentBytes(_ segmentBytes: Int) -> Int { usedBytes + residentFree.count * segmentBytes + recycledBytes }
   }
 
   let segmentBytes: Int
@@ -43,6 +58,7 @@ final class MemoryBudget: Sendable {
   /// Only after every partition and every large value is gone.
   deinit {
     state.withLock { state in
+      for mapping in state.recycled { unmapMemory(mapping.memory, bytes: mapping.bytes) }
       for region in state.regions { unmapMemory(region.memory, bytes: region.bytes) }
     }
   }
@@ -77,6 +93,7 @@ final class MemoryBudget: Sendable {
         return nil
       }
       state.usedBytes += segmentBytes
+      trimFree(&state)
       return memory
     }
   }
@@ -84,7 +101,7 @@ final class MemoryBudget: Sendable {
   func giveSegment(_ memory: UnsafeMutableRawPointer) {
     state.withLock { state in
       state.usedBytes -= segmentBytes
-      if state.usedBytes + (state.residentFree.count + 1) * segmentBytes <= state.limitBytes {
+      if state.residentBytes(segmentBytes) + segmentBytes <= state.limitBytes {
         state.residentFree.append(memory)
       } else {
         returnPages(memory, segmentBytes)
@@ -93,12 +110,44 @@ final class MemoryBudget: Sendable {
     }
   }
 
-  /// Books bytes for an index table or a large value; free segments give their pages back to make room.
+  /// Pages for a large value: at least so many bytes, at most an eighth more. Nil: the budget is used up, or the kernel refuses.
+  func takeMapping(bytes: Int) -> Mapping? {
+    let recycled = state.withLock { state -> Mapping? in
+      guard let index = state.recycled.lastIndex(where: { $0.bytes >= bytes && $0.bytes <= bytes + bytes / 8 }) else { return nil }
+      let mapping = state.recycled.remove(at: index)
+      state.recycledBytes -= mapping.bytes
+      state.usedBytes += mapping.bytes
+      return mapping
+    }
+    if let recycled { return recycled }
+    guard reserve(bytes: bytes) else { return nil }
+    guard let memory = mapMemory(bytes: bytes) else {
+      release(bytes: bytes)
+      return nil
+    }
+    return Mapping(memory: memory, bytes: bytes)
+  }
+
+  func giveMapping(_ mapping: Mapping) {
+    let isKept = state.withLock { state in
+      state.usedBytes -= mapping.bytes
+      guard state.recycled.count < Self.mostRecycled,
+        state.recycledBytes + mapping.bytes <= min(Self.mostRecycledBytes, state.limitBytes / 8),
+        state.residentBytes(segmentBytes) + mapping.bytes <= state.limitBytes
+      else { return false }
+      state.recycled.append(mapping)
+      state.recycledBytes += mapping.bytes
+      return true
+    }
+    if !isKept { unmapMemory(mapping.memory, bytes: mapping.bytes) }
+  }
+
+  /// Books bytes for an index table or a large value; what is free gives its pages back to make room.
   func reserve(bytes: Int) -> Bool {
     state.withLock { state in
       guard state.usedBytes + bytes <= state.limitBytes else { return false }
       state.usedBytes += bytes
-      trimResidentFree(&state)
+      trimFree(&state)
       return true
     }
   }
@@ -121,15 +170,23 @@ final class MemoryBudget: Sendable {
         state.regions.append((memory: region, bytes: more + segmentBytes))
       }
       state.limitBytes = bytes
-      trimResidentFree(&state)
+      trimFree(&state)
       return true
     }
   }
 
-  private func trimResidentFree(_ state: inout State) {
-    while state.usedBytes + state.residentFree.count * segmentBytes > state.limitBytes, let memory = state.residentFree.popLast() {
-      returnPages(memory, segmentBytes)
-      state.returnedFree.append(memory)
+  private func trimFree(_ state: inout State) {
+    while state.residentBytes(segmentBytes) > state.limitBytes {
+      if !state.recycled.isEmpty {
+        let mapping = state.recycled.removeFirst()
+        state.recycledBytes -= mapping.bytes
+        unmapMemory(mapping.memory, bytes: mapping.bytes)
+      } else if let memory = state.residentFree.popLast() {
+        returnPages(memory, segmentBytes)
+        state.returnedFree.append(memory)
+      } else {
+        return
+      }
     }
   }
 

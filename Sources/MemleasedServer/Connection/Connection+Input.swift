@@ -36,20 +36,19 @@ extension UnsafeMutablePointer where Pointee == Connection {
         return
       }
     }
-    let grown = UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16)
-    if let input = pointee.input {
-      grown.copyMemory(from: input + pointee.inputStart, byteCount: held)
-      input.deallocate()
-    }
-    accountBytes(wanted - pointee.inputCapacity)
-    pointee.input = grown
-    pointee.inputStart = 0
+    let grown = pointee.worker.pointee.spareBuffers.take(wanted)
+    if let input = pointee.input { grown.memory.copyMemory(from: input + pointee.inputStart, byteCount: held) }
+    freeInput()
+    accountBytes(grown.capacity)
+    pointee.input = grown.memory
     pointee.inputEnd = held
-    pointee.inputCapacity = wanted
+    pointee.inputCapacity = grown.capacity
   }
 
   func freeInput() {
-    pointee.input?.deallocate()
+    if let input = pointee.input {
+      pointee.worker.pointee.spareBuffers.give(.init(memory: input, capacity: pointee.inputCapacity))
+    }
     accountBytes(-pointee.inputCapacity)
     pointee.input = nil
     pointee.inputStart = 0

@@ -55,9 +55,11 @@ struct Worker {
   let inboxEvent: UnsafeMutablePointer<LoopEvent>
   let timerEvent: UnsafeMutablePointer<LoopEvent>
 
-  /// What a readable connection without unexecuted bytes is received into.
+  /// What a readable connection without unexecuted bytes is received into: the pages that are used stay in the processor's cache, the others
+  /// are there for large values.
   let receive: UnsafeMutableRawPointer
-  static let receiveBytes = 64 << 10
+  static let receiveBytes = 256 << 10
+  var spareBuffers = SpareBuffers()
   var output: OutputBuffer
   /// Whose replies lie before the output's start, in their order.
   let postponed: UnsafeMutablePointer<PostponedReplies>
@@ -214,6 +216,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     pointee.inboxEvent.deinitialize(count: 2)
     pointee.inboxEvent.deallocate()
     pointee.receive.deallocate()
+    pointee.spareBuffers.free()
     pointee.output.free()
     pointee.vectors.deallocate()
     pointee.postponed.deallocate()
