@@ -59,7 +59,9 @@ def herd(bench):
 
 
 def hits(bench):
-    kinds = ["zipf", "churn", "scan", "block", "sizes", "sizes-small", "sizes-large", "large", "ttl"]
+    kinds = ["zipf", "churn"]
+    if not bench.quick:
+        kinds += ["scan", "block", "sizes", "sizes-small", "sizes-large", "large", "ttl"]
     only = [word for kind in kinds for word in ("--only", kind)]
     more = ["--port", bench.options.port, "--generator", bench.options.generator, *(["--quick"] if bench.quick else [])]
     report = script(bench, "bench-hits", *only, *more)

@@ -10,7 +10,7 @@ LOADS = [Load("get", KEYS), Load("get", KEYS, 64), Load("mg", 1, 64), Load("set"
 
 
 def run(bench):
-    counts = [1, 4, 16] if bench.quick else [1, 2, 4, 8, 16]
+    counts = [1, 16] if bench.quick else [1, 2, 4, 8, 16]
     result, by_count = Result(raw=[]), {}
     for workers in counts:
         with bench.servers([OURS, PLAIN], threads=workers) as running:
