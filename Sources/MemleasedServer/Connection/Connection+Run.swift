@@ -29,10 +29,8 @@ extension UnsafeMutablePointer where Pointee == Connection {
   func readable(isLast: Bool = false) {
     let worker = pointee.worker
     worker.beginCallback()
-    if pointee.isYielding {
-      pointee.isYielding = false
-      if !executeInput() || !isLast { return }
-    }
+    // What it has goes first.
+    if pointee.isYielding, !isLast { return }
     guard pointee.isReading, !pointee.isBlocked, !pointee.isClosing else { return }
     if pointee.phase == .largeValue, unexecutedBytes == 0 {
       receiveLarge()
@@ -152,8 +150,7 @@ extension UnsafeMutablePointer where Pointee == Connection {
       // Blocked, but not any more: the last send made room.
       if outcome == .yields { worker.pointee.counters.pointee.connectionYields.bump() }
       startReading()
-      pointee.isYielding = true
-      EventLoop.activate(pointee.readEvent, LoopInterest.read)
+      worker.yield(self)
     } else if isDrained {
       worker.close(self, .shutdown)
       return false

@@ -58,7 +58,7 @@ struct Connection {
   var isAuthenticated: Bool
   /// Output above its bound: requests wait, nothing is read.
   var isBlocked = false
-  /// The read event was put behind other connections: there are requests in `input`.
+  /// In its worker's list of those: there are requests in `input`.
   var isYielding = false
   /// Close as soon as the output is gone.
   var isClosing = false

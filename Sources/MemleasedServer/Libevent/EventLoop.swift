@@ -30,8 +30,6 @@ struct EventLoop: @unchecked Sendable {
     guard let settings = event_config_new() else { return nil }
     defer { event_config_free(settings) }
     event_config_set_flag(settings, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
-    // Callbacks may put themselves behind the others: after so many the kernel is asked anew, so that nobody is kept out.
-    event_config_set_max_dispatch_interval(settings, nil, 64, 0)
     guard let base = event_base_new_with_config(settings) else { return nil }
     self.base = base
   }
@@ -58,13 +56,12 @@ struct EventLoop: @unchecked Sendable {
 
   static func remove(_ target: UnsafeMutablePointer<LoopEvent>) { event_del(target) }
 
-  /// Runs the callback in the next turn of the loop, behind what is ready now.
-  static func activate(_ target: UnsafeMutablePointer<LoopEvent>, _ interest: Int16) { event_active(target, Int32(interest), 1) }
-
   /// Until `stop`.
   func run() { event_base_loop(base, 0) }
-  /// Waits, calls back for what is ready then, and returns. False: stopped, or nothing is left to wait for.
-  func turn() -> Bool { event_base_loop(base, Int32(EVLOOP_ONCE)) == 0 && event_base_got_break(base) == 0 }
+  /// Waits, if it may, calls back for what is ready then, and returns. False: stopped, or nothing is left to wait for.
+  func turn(mayWait: Bool) -> Bool {
+    event_base_loop(base, Int32(mayWait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK)) == 0 && event_base_got_break(base) == 0
+  }
   func stop() { event_base_loopbreak(base) }
   func free() { event_base_free(base) }
 

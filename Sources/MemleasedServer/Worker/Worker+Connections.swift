@@ -51,6 +51,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     if connection.pointee.isPostponed { sendPostponed() }
     EventLoop.remove(connection.pointee.readEvent)
     connection.forgetRoom()
+    forgetYielding(connection)
     unlink(connection)
     withStore { store in
       dropParked(connection, onlyKeys: false, store)
@@ -74,6 +75,31 @@ extension UnsafeMutablePointer where Pointee == Worker {
     connection.deinitialize(count: 1)
     connection.deallocate()
     if pointee.isDraining, pointee.connections == nil { pointee.loop.stop() }
+  }
+
+  /// What this connection has left to execute comes when the others had their turn.
+  func yield(_ connection: ConnectionPointer) {
+    guard !connection.pointee.isYielding else { return }
+    connection.pointee.isYielding = true
+    pointee.yielding.append(connection)
+  }
+
+  /// Each of those that yielded so far has another turn.
+  func resumeYielding() {
+    let count = pointee.yielding.count
+    for place in 0..<count {
+      guard let connection = pointee.yielding[place] else { continue }
+      pointee.yielding[place] = nil
+      connection.pointee.isYielding = false
+      beginCallback()
+      _ = connection.executeInput()
+    }
+    pointee.yielding.removeFirst(count)
+  }
+
+  private func forgetYielding(_ connection: ConnectionPointer) {
+    guard connection.pointee.isYielding, let place = pointee.yielding.firstIndex(of: connection) else { return }
+    pointee.yielding[place] = nil
   }
 
   func connection(_ id: UInt64) -> ConnectionPointer? {

@@ -109,6 +109,8 @@ struct Worker {
   static let callbacksPerTurn = 64
   var connections: ConnectionPointer?
   var connectionCount = 0
+  /// Those that have more to execute than was their turn, in their order; nil: closed since.
+  var yielding: [ConnectionPointer?] = []
   /// Memory of the connections.
   var connectionBytes = 0
   @inline(__always) var isOverloaded: Bool { connectionBytes > ConnectionLimits.workerBytes }
@@ -184,14 +186,11 @@ extension UnsafeMutablePointer where Pointee == Worker {
     scheduleTimer()
   }
 
-  /// Until the loop is stopped. Now and then other threads may have the processor: where busy threads share one, a worker that always finds
-  /// more to do would keep another one's clients waiting for whole time slices.
+  /// Until the loop is stopped.
   func run() {
-    while pointee.loop.turn() {
+    while pointee.loop.turn(mayWait: pointee.yielding.isEmpty) {
+      if !pointee.yielding.isEmpty { resumeYielding() }
       endTurn()
-      guard pointee.callbacksSinceYield >= Worker.callbacksPerTurn else { continue }
-      sched_yield()
-      pointee.callbacksSinceYield = 0
     }
   }
 
@@ -231,7 +230,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func withStore<R>(_ body: (Store) -> R) -> R { pointee.store._withUnsafeGuaranteedRef(body) }
   func withShared<R>(_ body: (ServerContext) -> R) -> R { pointee.shared._withUnsafeGuaranteedRef(body) }
 
-  /// Every callback begins with it. A turn that does not end, because there is always more to do, is cut.
+  /// Every callback begins with it. A long turn is cut: with thousands of busy connections each waits for those before it only.
   @inline(__always)
   func beginCallback() {
     if pointee.callbacks >= Worker.callbacksPerTurn { endTurn() }
@@ -239,11 +238,15 @@ extension UnsafeMutablePointer where Pointee == Worker {
     pointee.callbacks += 1
   }
 
-  /// Sends what connections have left in the output.
+  /// Sends what connections have left in the output. Now and then other threads may have the processor: where busy threads share one, a worker
+  /// that always finds more to do would keep another one's clients waiting for whole time slices.
   func endTurn() {
     pointee.callbacksSinceYield += pointee.callbacks
     pointee.callbacks = 0
     sendPostponed()
+    guard pointee.callbacksSinceYield >= Worker.callbacksPerTurn else { return }
+    sched_yield()
+    pointee.callbacksSinceYield = 0
   }
 
   @inline(__always)
