@@ -195,3 +195,43 @@ extension ReplyWriter {
     }
   }
 }
+
+extension ReplyWriter {
+  /// What a hit answers to the flags of a `FastLine.MetaGetLine`, in their order.
+  @inlinable
+  public mutating func plainFlags(_ flags: Token, key: Token, version: UInt64, clientFlags: UInt32, count: Int) {
+    var place = flags.start
+    let end = flags.start + flags.count
+    while place < end {
+      let letter = (place + 1).load(as: UInt8.self)
+      let start = place
+      place += 2
+      switch letter {
+      case UInt8(ascii: "k"):
+        lead(letter)
+        token(key)
+      case UInt8(ascii: "c"):
+        lead(letter)
+        number(version)
+      case UInt8(ascii: "f"):
+        lead(letter)
+        number(UInt64(clientFlags))
+      case UInt8(ascii: "s"):
+        lead(letter)
+        number(UInt64(UInt(bitPattern: count)))
+      case UInt8(ascii: "O"):
+        while place < end, place.load(as: UInt8.self) != 0x20 { place += 1 }
+        bytes(start, place - start)
+      case UInt8(ascii: "N"):
+        while place < end, place.load(as: UInt8.self) != 0x20 { place += 1 }
+      default: break
+      }
+    }
+  }
+
+  @inlinable @inline(__always)
+  mutating func lead(_ letter: UInt8) {
+    position.storeBytes(of: (UInt16(0x20) | UInt16(letter) << 8).littleEndian, as: UInt16.self)
+    position += 2
+  }
+}

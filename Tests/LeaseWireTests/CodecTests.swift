@@ -97,13 +97,26 @@ import Testing
 
   @Test func takesOnlyPlainLines() {
     #expect(withLine("get key\r\n") { FastLine.getKey($0, $1) } == 3)
-    #expect(withLine("mg key v\r\n") { FastLine.metaGetKey($0, $1) } == 3)
+    #expect(withLine("mg key v\r\n") { FastLine.metaGet($0, $1).lineCount } == 10)
     let line = withLine("set key 1 2 3\r\nabc\r\n") { FastLine.set($0, $1) }
     #expect(line.keyCount == 3 && line.clientFlags == 1 && line.exptime == 2 && line.valueCount == 3 && line.lineCount == 15)
     for text in ["get a b\r\n", "get \r\n", "get a\n", "get \(longKey)\r\n", "get a\r"] {
       #expect(withLine(text) { FastLine.getKey($0, $1) } == 0)
     }
-    for text in ["mg a v k\r\n", "mg a\r\n", "mg  v\r\n", "mg a k\r\n"] { #expect(withLine(text) { FastLine.metaGetKey($0, $1) } == 0) }
+    for text in ["mg a v k\r\n", "mg a k c N10 Oabc f s q v\r\n", "mg a v O\r\n", "mg a v N123456789\r\n"] {
+      let line = withLine(text) { FastLine.metaGet($0, $1) }
+      #expect(line.keyCount == 1 && line.lineCount == text.utf8.count)
+      #expect(line.wantsLease == text.contains("N"))
+    }
+    let longOpaque = String(repeating: "x", count: WireLimits.opaqueBytes)
+    for flags in [
+      "", " k", "  v", " v  k", " v v", " v k k", " v N", " v Nx", " v N-1", " v N1234567890", " v t", " v Lw5", " v b", " v T0", " v vv",
+      " v k1",
+      " v C5", " v O\(longOpaque)", " v ", " V", " v\u{7f}",
+    ] {
+      #expect(withLine("mg a\(flags)\r\n") { FastLine.metaGet($0, $1).flagsCount } == 0, "\(flags)")
+    }
+    #expect(withLine("mg  v\r\n") { FastLine.metaGet($0, $1).flagsCount } == 0)
     for text in [
       "set a 1 2 3 noreply\r\n", "set a -1 2 3\r\n", "set a 1 -2 3\r\n", "set a 1 2 -3\r\n", "set a 1 2\r\n", "set a 4294967296 2 3\r\n",
       "set a 1 2147483648 3\r\n", "set a 1 2 2147483647\r\n", "set a 1 2 99999999999\r\n", "set a  1 2 3\r\n", "set \(longKey) 0 0 0\r\n",
@@ -116,7 +129,9 @@ import Testing
       (4..<text.utf8.count).map { String(decoding: Array(text.utf8.prefix($0)), as: UTF8.self) }
     }
     for text in prefixes("get some-key\r\n") { #expect(withLine(text) { FastLine.getKey($0, $1) } == 0) }
-    for text in prefixes("mg some-key v\r\n") { #expect(withLine(text) { FastLine.metaGetKey($0, $1) } == 0) }
+    for text in prefixes("mg some-key v\r\n") + prefixes("mg some-key k c N10 O1 v\r\n") {
+      #expect(withLine(text) { FastLine.metaGet($0, $1).flagsCount } == 0)
+    }
     for text in prefixes("set some-key 12 34 56\r\n") { #expect(withLine(text) { FastLine.set($0, $1) }.lineCount == 0) }
   }
 }

@@ -78,8 +78,9 @@ extension PartitionState {
 
   /// A fresh value without lease or stale mark: value, client flags and version of it. False: not so, or no value; nothing was counted.
   @inline(__always)
-  mutating func readValue(_ key: CacheKey, into item: inout ItemView) -> Bool {
+  mutating func readValue(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
     guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) else { return false }
+    if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return false }
     counters.cmdGet &+= 1
     counters.getHits &+= 1
     viewValue(found, into: &item)

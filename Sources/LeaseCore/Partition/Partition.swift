@@ -62,9 +62,9 @@ public struct Partition: @unchecked Sendable {
   }
 
   /// As `readPlain`, for a reader that asks for no more than value, client flags and version. O(1).
-  public func readValue(_ key: CacheKey, nowMs: Milliseconds, into item: inout ItemView) -> Bool {
+  public func readValue(_ key: CacheKey, nowMs: Milliseconds, wantsLease: Bool = false, into item: inout ItemView) -> Bool {
     state.pointee.begin(nowMs)
-    return state.pointee.readValue(key, into: &item)
+    return state.pointee.readValue(key, wantsLease: wantsLease, into: &item)
   }
 
   /// A fresh value that nothing is to be said about but itself: counted as a hit. False, and nothing counted: ask `read`. O(1).

@@ -111,12 +111,14 @@ extension UnsafeMutablePointer where Pointee == Worker {
         entry.pointee.keyCount = keyCount
         place += keyCount + 6
       } else if word & FastLine.metaMask == FastLine.metaGetWord {
-        let keyCount = FastLine.metaGetKey(place, end)
-        if keyCount == 0 { break }
+        let line = FastLine.metaGet(place, end)
+        if line.flagsCount == 0 { break }
         entry.pointee.kind = .metaGet
         entry.pointee.key = place + 3
-        entry.pointee.keyCount = keyCount
-        place += keyCount + 7
+        entry.pointee.keyCount = line.keyCount
+        entry.pointee.flagsCount = line.flagsCount
+        entry.pointee.wantsLease = line.wantsLease
+        place += line.lineCount
       } else if word == FastLine.setWord {
         let line = FastLine.set(place, end)
         let value = place + line.lineCount
@@ -201,29 +203,40 @@ extension UnsafeMutablePointer where Pointee == Worker {
     if connection.pointee.many.waitingKeys > 0 { connection.pointee.phase = .awaitKeys } else { endKeys(connection) }
   }
 
-  /// `mg <key> v`.
+  /// `mg <key> v` and other plain flags.
   @inline(__always)
   private func answerMetaGet(_ connection: ConnectionPointer, _ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
     let key = CacheKey(bytes: entry.pointee.key, count: entry.pointee.keyCount, hash: entry.pointee.hash)
     let partition = store.partition(hash: key.hash)
     var item = ItemView()
-    var writer = pointee.output.writer
     partition.lock()
-    if partition.readValue(key, nowMs: pointee.nowMs, into: &item) {
-      writer.valueHead(count: item.count)
-      writer.lineEnd()
-      pointee.output.value(item, &writer)
+    guard partition.readValue(key, nowMs: pointee.nowMs, wantsLease: entry.pointee.wantsLease, into: &item) else {
       partition.unlock()
-      pointee.output.take(writer)
-      return
+      return answerGenerally(connection, entry, store)
     }
+    var writer = pointee.output.writer
+    writer.valueHead(count: item.count)
+    // More than ` v`.
+    if entry.pointee.flagsCount > 2 { writeFlags(entry, item, &writer) }
+    writer.lineEnd()
+    pointee.output.value(item, &writer)
     partition.unlock()
-    pointee.request.pointee = Request()
-    pointee.line = Token(start: key.bytes - 3, count: key.count + 5)
-    pointee.request.pointee.command = .metaGet
-    pointee.request.pointee.key = Token(start: key.bytes, count: key.count)
-    pointee.request.pointee.flags.bits = MetaFlags.bit(UInt8(ascii: "v"))
-    runMetaGet(connection, key, store)
+    pointee.output.take(writer)
+  }
+
+  @inline(never)
+  private func writeFlags(_ entry: UnsafeMutablePointer<BatchEntry>, _ item: ItemView, _ writer: inout ReplyWriter) {
+    let key = Token(start: entry.pointee.key, count: entry.pointee.keyCount)
+    let flags = Token(start: key.start + key.count, count: entry.pointee.flagsCount)
+    writer.plainFlags(flags, key: key, version: item.version, clientFlags: item.clientFlags, count: item.count)
+  }
+
+  /// No plain hit.
+  @inline(never)
+  private func answerGenerally(_ connection: ConnectionPointer, _ entry: UnsafeMutablePointer<BatchEntry>, _ store: Store) {
+    var position = lineStart(entry)
+    let end = entry.pointee.key + (entry.pointee.keyCount + entry.pointee.flagsCount + 2)
+    _ = runLine(connection, &position, end, store)
   }
 
   @inline(__always)

@@ -18,6 +18,9 @@ struct BatchEntry {
   var key: UnsafeRawPointer
   var keyCount = 0
   var hash: UInt64 = 0
+  // Only for `mg`.
+  var flagsCount = 0
+  var wantsLease = false
   // Only for `set`.
   var clientFlags: UInt32 = 0
   var exptime: Int32 = 0
