@@ -67,7 +67,7 @@ extension PartitionState {
   @inline(__always)
   mutating func readFresh(_ key: CacheKey, into item: inout ItemView) -> Bool {
     counters.cmdGet &+= 1
-    if let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) {
+    if let found = find(key), isPlainlyFresh(found) {
       counters.getHits &+= 1
       viewValue(found, into: &item)
       noteAccess(found)
@@ -79,7 +79,7 @@ extension PartitionState {
   /// A fresh value without lease or stale mark: value, client flags and version of it. False: not so, or no value; nothing was counted.
   @inline(__always)
   mutating func readValue(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
-    guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) else { return false }
+    guard let found = find(key), isPlainlyFresh(found) else { return false }
     if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return false }
     counters.cmdGet &+= 1
     counters.getHits &+= 1
@@ -91,20 +91,13 @@ extension PartitionState {
   /// The same with all that is to be told of it. False: not so, or no value; nothing was counted.
   @inline(__always)
   mutating func readPlain(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
-    guard let found = find(key), found.header.flags.isDisjoint(with: .needsCare), isFresh(found) else { return false }
+    guard let found = find(key), isPlainlyFresh(found) else { return false }
     if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return false }
     counters.cmdGet &+= 1
     counters.getHits &+= 1
     view(found, into: &item)
     noteAccess(found)
     return true
-  }
-
-  /// Whether an item that needs no care is neither over nor flushed. After a flush false for others in its segment, too, until upkeep came by.
-  @inline(__always)
-  private func isFresh(_ found: Found) -> Bool {
-    let segment = segment(of: found)
-    return segment.pointee.goneMs(found.header) > nowMs && segment.pointee.flushed == .nothing
   }
 
   @inline(never)

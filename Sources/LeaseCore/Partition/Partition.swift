@@ -2,16 +2,19 @@
 /// Everything but `lock` and `unlock` needs the lock held. Sendable: the lock guards the state behind the pointer.
 public struct Partition: @unchecked Sendable {
   let state: UnsafeMutablePointer<PartitionState>
-  /// In front of the state, not in it: a call that changes the state has all of it for itself.
-  private let latch: UnsafeMutablePointer<PartitionLock>
   private static let stateOffset = 64
+
+  /// In front of the state, not in it: a call that changes the state has all of it for itself.
+  @inline(__always)
+  private var latch: UnsafeMutablePointer<PartitionLock> {
+    (UnsafeMutableRawPointer(state) - Self.stateOffset).assumingMemoryBound(to: PartitionLock.self)
+  }
 
   /// Takes the state over.
   init(_ initial: consuming PartitionState) {
     let bytes = Self.stateOffset + MemoryLayout<PartitionState>.size
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: Self.stateOffset)
-    latch = memory.bindMemory(to: PartitionLock.self, capacity: 1)
-    latch.initialize(to: PartitionLock())
+    memory.bindMemory(to: PartitionLock.self, capacity: 1).initialize(to: PartitionLock())
     state = (memory + Self.stateOffset).bindMemory(to: PartitionState.self, capacity: 1)
     state.initialize(to: initial)
     state.pointee.publishTable()

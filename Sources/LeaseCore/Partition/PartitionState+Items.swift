@@ -92,9 +92,27 @@ extension PartitionState {
     return flags.contains(.isStaleMarked) ? .staleMarked : .fresh
   }
 
+  /// A value that is neither over nor flushed, and of which nothing else is to be known. After a flush false for others in its segment, too,
+  /// until upkeep came by.
+  @inline(__always)
+  func isPlainlyFresh(_ found: Found) -> Bool {
+    guard found.header.flags.isDisjoint(with: .needsCare) else { return false }
+    let segment = segment(of: found)
+    return segment.pointee.goneMs(found.header) > nowMs && segment.pointee.flushed == .nothing
+  }
+
   /// Finds the key's item and lease record, ending whatever is over by now. O(1).
+  @inline(__always)
   mutating func look(_ key: CacheKey) -> Look {
-    var look = Look(found: find(key))
+    let found = find(key)
+    if let found, isPlainlyFresh(found) { return Look(found: found, visibility: .fresh) }
+    return look(key, found)
+  }
+
+  /// Where there is more to see than a fresh value.
+  @inline(never)
+  private mutating func look(_ key: CacheKey, _ found: Found?) -> Look {
+    var look = Look(found: found)
     if let found = look.found {
       look.visibility = visibility(of: found)
       if look.visibility == .absent {
