@@ -6,6 +6,7 @@ struct Bench: ParsableCommand {
     static let commands: [any ParsableCommand.Type] = [
       RunCommand.self, FillCommand.self, HerdCommand.self, HotKeyCommand.self, KilledHolderCommand.self,
       FloorCommand.self, IdleCommand.self, WaitingCommand.self, ChurnCommand.self,
+      TraceCommand.self, ReplayCommand.self,
     ]
   #else
     static let commands: [any ParsableCommand.Type] = []
