@@ -8,7 +8,7 @@ public struct Counters: Sendable, BitwiseCopyable {
   public var storeTooLarge: UInt64 = 0, storeNoMemory: UInt64 = 0
   public var totalItems: UInt64 = 0, evictions: UInt64 = 0, evictedUnfetched: UInt64 = 0, expiredUnfetched: UInt64 = 0,
     reclaimed: UInt64 = 0
-  public var segmentsEvicted: UInt64 = 0, segmentsExpired: UInt64 = 0, segmentsMerged: UInt64 = 0
+  public var segmentsEvicted: UInt64 = 0, segmentsExpired: UInt64 = 0, segmentsMerged: UInt64 = 0, bytesMoved: UInt64 = 0
   public var leaseGrants: UInt64 = 0, leaseFills: UInt64 = 0, hotMisses: UInt64 = 0, staleHits: UInt64 = 0, refreshGrants: UInt64 = 0
   public var leaseVoids: UInt64 = 0, leaseExpired: UInt64 = 0, leaseReleases: UInt64 = 0, leaseDisconnects: UInt64 = 0
   public var leaseRevokes: UInt64 = 0

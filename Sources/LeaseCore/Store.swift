@@ -6,7 +6,7 @@ public struct StoreConfiguration: Sendable {
   public var largestValueBytes = 1 << 20
   /// False: a write that finds no room is refused instead of evicting.
   public var evicts = true
-  /// Rounded up to a power of two, and lowered for small memories: a partition has at least 1 MB.
+  /// Rounded up to a power of two, and lowered for small memories: a partition has at least 4 MB.
   public var partitions = 8
   public var leaseMs: UInt64 = 10_000
   public var staleWindowMs: UInt64 = 10_000
@@ -47,11 +47,11 @@ public final class Store: Sendable {
     guard configuration.memoryBytes >= 1 << 20 else { return nil }
     self.configuration = configuration
     var count = 1
-    while count < configuration.partitions, configuration.memoryBytes / (count * 2) >= 1 << 20 { count *= 2 }
+    while count < configuration.partitions, configuration.memoryBytes / (count * 2) >= 4 << 20 { count *= 2 }
     partitionMask = count - 1
-    // About 64 segments in a partition, so that one more or less of them does not matter.
+    // About 128 segments in a partition: two half-empty ones for each class of times to live do not matter.
     var segmentBytes = 8 << 10
-    while segmentBytes < 256 << 10, configuration.memoryBytes / count / (segmentBytes * 2) >= 64 { segmentBytes *= 2 }
+    while segmentBytes < 256 << 10, configuration.memoryBytes / count / (segmentBytes * 2) >= 128 { segmentBytes *= 2 }
     guard
       let budget = MemoryBudget(
         limitBytes: configuration.memoryBytes, segmentBytes: segmentBytes, mostWaiterCopyBytes: configuration.waiterCopyBytes)

@@ -31,6 +31,8 @@ struct Segment {
   var unitShift: UInt8 = 0
   var phase = Phase.free
   var flushed = Flushed.nothing
+  /// Holds what eviction kept, not what was just written.
+  var isKept = false
 
   init(memory: UnsafeMutableRawPointer) { self.memory = memory }
 

@@ -13,6 +13,8 @@ struct LargeHeader: ~Copyable {
   /// Of the key, and the place in the order of eviction: that of a segment as old.
   var hash: UInt64 = 0
   var sequence: UInt64 = 0
+  /// In the queue of what eviction kept.
+  var isKept = false
 
   init(count: Int, mappedBytes: Int, budget: MemoryBudget) {
     self.count = count
@@ -24,7 +26,7 @@ struct LargeHeader: ~Copyable {
 /// A value in an allocation of its own, reference counted by hand: it stays readable until the last `release`, whatever the store does.
 /// Its bytes count under `-m` until then. Sendable: the count is atomic, and nobody writes the bytes once the value is stored.
 public struct LargeValue: @unchecked Sendable {
-  static let headerBytes = 64
+  static let headerBytes = 80
   let header: UnsafeMutablePointer<LargeHeader>
 
   init(header: UnsafeMutablePointer<LargeHeader>) { self.header = header }

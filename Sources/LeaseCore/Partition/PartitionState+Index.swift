@@ -99,7 +99,7 @@ extension PartitionState {
   mutating func prepareIndex() {
     if oldTable != nil {
       migrateSome()
-    } else if items &* 2 >= table.count &* BucketTable.fullAtHalves {
+    } else if items &* 8 >= table.count &* BucketTable.fullAtEighths {
       grow()
     }
   }
@@ -107,7 +107,8 @@ extension PartitionState {
   /// Enters a new item; the key must not be there. False: no slot within reach, even after pushing out the least read neighbour.
   mutating func insert(hash: UInt64, location: UInt64) -> Bool {
     let (table, home) = place(hash: hash)
-    let slot = Slot(tag: Slot.tag(hash: hash), location: location)
+    var slot = Slot(tag: Slot.tag(hash: hash), location: location)
+    if table.takeGhost(hash: hash) { slot.frequency = Self.ghostFrequency }
     if !table.insert(slot, home: home) {
       guard evicts, evictOne(from: table.bucket(home)), table.insert(slot, home: home) else { return false }
     }
@@ -147,10 +148,27 @@ extension PartitionState {
 
   // MARK: Growth
 
-  /// Tables grow by a quarter (small ones double), so that full memory finds them between 4.4 and 5.5 of 7 slots used.
+  /// Buckets for as many items as the partition's memory will hold, if they go on as now: a full memory finds the table just full enough.
+  /// At least a sixteenth more, for sizes change, and at most twice as many.
+  private var wantedBuckets: Int {
+    let slots = Double(BucketTable.madeForEighths) / 8
+    let last = Double(fairBytes) / (expectedItemBytes * slots + Double(BucketTable.bucketBytes))
+    return min(max(Int(last), table.count + table.count / 16), table.count * 2)
+  }
+
+  /// Of all items, or, where they have become smaller, of those in the segment that was filled last.
+  private var expectedItemBytes: Double {
+    var newest = -1
+    for number in 0..<segmentCount where segments[number].phase == .sealed && !segments[number].isKept && segments[number].liveItems > 0 {
+      if newest < 0 || segments[number].sequence > segments[newest].sequence { newest = number }
+    }
+    let average = Double(max(1, heldBytes)) / Double(max(1, items))
+    return newest < 0 ? average : min(average, Double(segments[newest].liveBytes) / Double(segments[newest].liveItems))
+  }
+
   @inline(never)
   private mutating func grow() {
-    let wanted = table.count < 4096 ? table.count * 2 : table.count + table.count / 4
+    let wanted = table.count < 4096 ? table.count * 2 : wantedBuckets
     var bigger = BucketTable(buckets: wanted, budget: budget)
     // A few segments at most make room for a table that grows by a quarter.
     var attempts = 0

@@ -1,11 +1,36 @@
-/// Large values are evicted one by one, oldest first: the segment with their stubs would take all of them at once.
+/// Large values in the order of their eviction.
+struct LargeQueue {
+  private(set) var head: UnsafeMutablePointer<LargeHeader>?
+  private var tail: UnsafeMutablePointer<LargeHeader>?
+  private(set) var bytes = 0
+
+  mutating func append(_ header: UnsafeMutablePointer<LargeHeader>) {
+    header.pointee.next = nil
+    header.pointee.previous = tail
+    if let tail { tail.pointee.next = header } else { head = header }
+    tail = header
+    bytes += header.pointee.mappedBytes
+  }
+
+  mutating func remove(_ header: UnsafeMutablePointer<LargeHeader>) {
+    let (previous, next) = (header.pointee.previous, header.pointee.next)
+    if let previous { previous.pointee.next = next } else { head = next }
+    if let next { next.pointee.previous = previous } else { tail = previous }
+    header.pointee.next = nil
+    header.pointee.previous = nil
+    bytes -= header.pointee.mappedBytes
+  }
+}
+
+/// Large values are evicted one by one: the segment with their stubs would take all of them at once.
 extension PartitionState {
   /// A large value that the index points at now.
   mutating func takeOver(_ large: LargeValue, hash: UInt64, sequence: UInt64) {
     largeValues += 1
     largeBytes += large.mappedBytes
     large.header.pointee.hash = hash
-    append(large.header, sequence: sequence)
+    large.header.pointee.sequence = sequence
+    freshLarge.append(large.header)
   }
 
   /// No item names it any more. Readers that retained it may still send it.
@@ -16,53 +41,19 @@ extension PartitionState {
     budget.drop(large)
   }
 
-  private mutating func append(_ header: UnsafeMutablePointer<LargeHeader>, sequence: UInt64) {
-    header.pointee.sequence = sequence
-    header.pointee.next = nil
-    header.pointee.previous = largeTail
-    if let tail = largeTail { tail.pointee.next = header } else { largeHead = header }
-    largeTail = header
-  }
-
   private mutating func unlink(_ header: UnsafeMutablePointer<LargeHeader>) {
-    let (previous, next) = (header.pointee.previous, header.pointee.next)
-    if let previous { previous.pointee.next = next } else { largeHead = next }
-    if let next { next.pointee.previous = previous } else { largeTail = previous }
-    header.pointee.next = nil
-    header.pointee.previous = nil
+    if header.pointee.isKept { keptLarge.remove(header) } else { freshLarge.remove(header) }
   }
 
-  /// Whether a large value is older than this segment, or as old (nil: there is none to compare with).
-  func hasLarge(asOldAs segment: Int?) -> Bool {
-    guard let head = largeHead else { return false }
-    return segment.map { head.pointee.sequence <= segments[$0].sequence } ?? true
+  /// To the end of the queue of those that eviction kept.
+  mutating func keepLarge(_ header: UnsafeMutablePointer<LargeHeader>) {
+    unlink(header)
+    header.pointee.isKept = true
+    header.pointee.sequence = nextSequence
+    keptLarge.append(header)
   }
 
-  /// Evicts the oldest large value that was not read again: one that was goes to the end of the queue, half its frequency lost.
-  mutating func evictLarge() -> Bool {
-    var chances = min(largeValues, 64)
-    while let head = largeHead {
-      guard let found = find(largeValue: head) else {
-        assertionFailure("a queued large value is in the index")
-        return false
-      }
-      var slot = Slot(word: found.slot.pointee)
-      if slot.frequency > 0, chances > 0 {
-        chances -= 1
-        slot.frequency >>= 1
-        found.slot.pointee = slot.word
-        unlink(head)
-        append(head, sequence: nextSequence)
-        continue
-      }
-      noteEviction(found)
-      remove(found, hash: head.pointee.hash)
-      return true
-    }
-    return false
-  }
-
-  private func find(largeValue header: UnsafeMutablePointer<LargeHeader>) -> Found? {
+  func find(largeValue header: UnsafeMutablePointer<LargeHeader>) -> Found? {
     let hash = header.pointee.hash
     let (table, home) = place(hash: hash)
     for distance in 0...table.farthest(table.bucket(home)) {
@@ -76,13 +67,5 @@ extension PartitionState {
       }
     }
     return nil
-  }
-
-  /// How much an item is worth keeping when its segment goes: a large value that has been given another chance outlives its stub's segment.
-  func worth(_ item: ItemPointer, _ header: ItemHeader, frequency: UInt64, segment: Int) -> Int {
-    if header.flags.contains(.isLarge), let large = item.large(header), large.header.pointee.sequence > segments[segment].sequence {
-      return Int(Slot.largestFrequency)
-    }
-    return Int(frequency)
   }
 }

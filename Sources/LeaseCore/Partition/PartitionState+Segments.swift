@@ -80,9 +80,16 @@ extension PartitionState {
   func isEmpty(_ number: Int) -> Bool { segments[number].liveItems == 0 }
 
   mutating func seal(_ number: Int) {
-    openSegments[Int(segments[number].classIndex)] = -1
+    close(number)
     segments[number].phase = .sealed
     if isEmpty(number) { freeSegment(number) }
+  }
+
+  /// Nothing more is appended to it.
+  private mutating func close(_ number: Int) {
+    let classIndex = Int(segments[number].classIndex)
+    if openSegments[classIndex] == Int32(number) { openSegments[classIndex] = -1 }
+    if keptSegments[classIndex] == Int32(number) { keptSegments[classIndex] = -1 }
   }
 
   /// A segment number with memory, from the budget or by making room.
@@ -139,7 +146,6 @@ extension PartitionState {
   /// The number and its memory go back; no live item may be left.
   mutating func freeSegment(_ number: Int) {
     assert(segments[number].liveItems == 0 && segments[number].phase != .free, "only an empty segment is freed, once")
-    if openSegments[Int(segments[number].classIndex)] == Int32(number) { openSegments[Int(segments[number].classIndex)] = -1 }
     let memory = segments[number].memory
     retire(number)
     if heldSegments + ownFree.count < Self.ownSegments {
@@ -151,6 +157,7 @@ extension PartitionState {
 
   /// Forgets a number whose memory went elsewhere.
   mutating func retire(_ number: Int) {
+    close(number)
     segments[number].phase = .free
     segments[number].liveItems = 0
     segments[number].liveBytes = 0
@@ -226,7 +233,7 @@ extension PartitionState {
 
   /// Forgets all items at once: O(segments + large values).
   mutating func dropAllItems() {
-    while let large = largeHead { dropLarge(LargeValue(header: large)) }
+    while let large = freshLarge.head ?? keptLarge.head { dropLarge(LargeValue(header: large)) }
     keptItems = 0
     for number in 0..<segmentCount where segments[number].phase != .free {
       segments[number].liveItems = 0

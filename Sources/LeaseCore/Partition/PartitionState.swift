@@ -11,6 +11,8 @@ struct PartitionState: ~Copyable {
   let segmentBytes: Int
   let classes: TimeClasses
   let evicts: Bool
+  /// This partition's part of the memory, as long as nobody changes the limit.
+  let fairBytes: Int
   let hashSeed: UInt64
 
   // Index.
@@ -24,12 +26,13 @@ struct PartitionState: ~Copyable {
   /// Those that a delete or a hold keeps as stale: no items to memcached's readers.
   var keptItems = 0
 
-  // Segments, by number; `openSegments` by class, -1: none.
+  // Segments, by number; `openSegments` (for what is written) and `keptSegments` (for what eviction keeps) by class, -1: none.
   var segments: UnsafeMutablePointer<Segment>
   var segmentCapacity: Int
   var segmentCount = 0
   var freeNumbers: [Int32] = []
   var openSegments: [Int32]
+  var keptSegments: [Int32]
   var heldSegments = 0
   /// Free segments that stay with the partition: it can always write by evicting its own, whatever large values the others hold.
   var ownFree: [UnsafeMutableRawPointer] = []
@@ -71,9 +74,9 @@ struct PartitionState: ~Copyable {
   var evictedByClass = [UInt64](repeating: 0, count: TimeClasses.most)
   var largeValues = 0
   var largeBytes = 0
-  /// Large values, the next to be evicted first.
-  var largeHead: UnsafeMutablePointer<LargeHeader>?
-  var largeTail: UnsafeMutablePointer<LargeHeader>?
+  /// Large values that were just written, and those that eviction kept.
+  var freshLarge = LargeQueue()
+  var keptLarge = LargeQueue()
 
   init?(number: Int, budget: MemoryBudget, shared: SharedState, segments segmentsPerPartition: Int, evicts: Bool, seed: UInt64) {
     self.number = number
@@ -82,6 +85,7 @@ struct PartitionState: ~Copyable {
     segmentBytes = budget.segmentBytes
     classes = TimeClasses(segments: segmentsPerPartition)
     self.evicts = evicts
+    fairBytes = segmentsPerPartition * budget.segmentBytes
     hashSeed = shared.hashSeed
     guard let table = BucketTable(buckets: pageBytes / BucketTable.bucketBytes, budget: budget) else { return nil }
     guard let spare = budget.mapSpare() else { return nil }
@@ -93,6 +97,7 @@ struct PartitionState: ~Copyable {
     segmentCapacity = max(16, segmentsPerPartition + 2)
     segments = .allocate(capacity: segmentCapacity)
     openSegments = Array(repeating: -1, count: classes.count)
+    keptSegments = openSegments
     leases = LeaseTable(settings: shared.leaseSettings)
     refreshesAhead = shared.leaseSettings.refreshAheadMs > 0
     dice = Dice(seed: seed &+ UInt64(number) &* 0x9e37_79b9_7f4a_7c15)

@@ -5,7 +5,7 @@ extension PartitionState {
   mutating func beginFlush() {
     guard let policies else { return }
     flushSerial = policies.pointee.flushSerial
-    for number in openSegments where number >= 0 { seal(Int(number)) }
+    for number in openSegments + keptSegments where number >= 0 { seal(Int(number)) }
     for number in 0..<segmentCount { segments[number].flushed = .unknown }
     nextSweptSegment = 0
     sweepAgainAtMs = .max

@@ -225,6 +225,39 @@ struct MemoryTests {
     #expect(after >= fresh * 9 / 10, "\(after) of \(fresh)")
   }
 
+  @Test("After the times to live change, as many of the newest live as in a fresh store")
+  func lifetimesChange() throws {
+    func newestLiving(_ core: CoreHarness) -> Int {
+      let value = patternBytes(seed: 3, count: 100)
+      for index in 0..<20_000 { #expect(core.store(TestKey("new\(index)"), value, Self.plain()).status == .stored) }
+      var living = 0
+      while living < 20_000 && core.get(TestKey("new\(19_999 - living)")).status == .hit { living += 1 }
+      return living
+    }
+    let shape: (inout StoreConfiguration) -> Void = { $0.largestValueBytes = 64 << 10 }
+    let fresh = newestLiving(try CoreHarness(memoryBytes: 1 << 20, partitions: 1, shape))
+    let used = try CoreHarness(memoryBytes: 1 << 20, partitions: 1, shape)
+    for index in 0..<20_000 { used.set(TestKey("a\(index)"), String(repeating: "a", count: 100), ttl: 3_600_000) }
+    for index in 0..<20_000 { used.set(TestKey("b\(index)"), String(repeating: "b", count: 100), ttl: 60_000) }
+    let after = newestLiving(used)
+    #expect(after >= fresh * 19 / 20, "\(after) of \(fresh)")
+  }
+
+  /// One key in ten is read again and again while everybody else is written once: those stay, however much passes by.
+  @Test("What is read outlives a scan of ten times the memory")
+  func scanResistance() throws {
+    let core = try CoreHarness(memoryBytes: 1 << 20, partitions: 1) { $0.largestValueBytes = 64 << 10 }
+    let value = String(repeating: "v", count: 100)
+    for index in 0..<1_000 { core.set(TestKey("hot\(index)"), value) }
+    for index in 0..<80_000 {
+      core.set(TestKey("cold\(index)"), value)
+      let hot = TestKey("hot\(index % 1_000)")
+      if core.get(hot).status != .hit { core.set(hot, value) }
+    }
+    let living = (0..<1_000).filter { core.get(TestKey("hot\($0)")).status == .hit }.count
+    #expect(living >= 990, "\(living) of 1,000")
+  }
+
   @Test("Lowering the memory limit evicts down to it; raising it makes room")
   func memoryLimit() throws {
     let core = try CoreHarness(memoryBytes: 16 << 20, partitions: 2) { $0.largestValueBytes = 256 << 10 }
