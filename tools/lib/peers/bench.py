@@ -1,5 +1,6 @@
 """Servers side by side, one load after the other on each of them, alternating."""
 
+import os
 import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -78,6 +79,21 @@ class Bench:
                 stack.callback(running[name].stop)
             yield running
 
+    @contextmanager
+    def apart(self, running):
+        """The load generator has one processor to itself meanwhile, the servers have the others, as if clients were elsewhere."""
+        processors = os.sched_getaffinity(0)
+        own = {max(processors)}
+        if processors == own:
+            raise Failure("one processor cannot be shared out")
+        try:
+            keep_to(running, processors - own)
+            os.sched_setaffinity(0, own)
+            yield
+        finally:
+            os.sched_setaffinity(0, processors)
+            keep_to(running, processors)
+
     # Loads
 
     def generate(self, *arguments, may_fail=False):
@@ -121,6 +137,13 @@ class Bench:
                     progress(f"{what}: {load}, round {number + 1}, {name}")
                     results[load][name].append(self.measure(name, running[name], load, seconds or self.seconds))
         return {load: {name: runs for name, runs in by_name.items() if runs} for load, by_name in results.items()}
+
+
+def keep_to(running, processors):
+    """Every thread of these servers runs on these processors only."""
+    for server in running.values():
+        for task in Path(f"/proc/{server.pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), processors)
 
 
 def resident(pid):
