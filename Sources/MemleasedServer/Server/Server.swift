@@ -44,6 +44,7 @@ public struct Server {
       guard let thread = WorkerThread(worker) else { return fail("cannot start a thread") }
       threads.append(thread)
     }
+    ProgramPages.forget()
     acceptor.run(onReady: start.onReady)
     acceptor.close()
     for inbox in inboxes { inbox.post(.drain) }
