@@ -81,14 +81,23 @@ extension PartitionState {
   private mutating func nextVictim() -> Victim? {
     var oldestFresh = -1
     var oldestKept = -1
+    var oldestOpen = -1
     var freshBytes = freshLarge.bytes
     for number in 0..<segmentCount where segments[number].phase != .free {
       let isKept = segments[number].isKept
       if !isKept { freshBytes += segmentBytes }
+      if segments[number].phase == .open, !isKept, segments[number].liveItems > 0 {
+        if oldestOpen < 0 || segments[number].sequence < segments[oldestOpen].sequence { oldestOpen = number }
+      }
       guard segments[number].phase == .sealed else { continue }
       let oldest = isKept ? oldestKept : oldestFresh
       if oldest >= 0, segments[oldest].sequence < segments[number].sequence { continue }
       if isKept { oldestKept = number } else { oldestFresh = number }
+    }
+    // Of a class that nothing is written to any more.
+    if oldestOpen >= 0, oldestFresh >= 0, segments[oldestOpen].sequence < segments[oldestFresh].sequence {
+      seal(oldestOpen)
+      oldestFresh = oldestOpen
     }
     let fresh = older(oldestFresh, freshLarge.head)
     let kept = older(oldestKept, keptLarge.head)
