@@ -1,5 +1,6 @@
 """The byte stream itself: requests cut anywhere, random and hostile requests from many connections at once, a stop with requests on the way."""
 
+import os
 import random
 import re
 import signal
@@ -52,6 +53,23 @@ def test_a_busy_connection_keeps_no_answer_of_another_back():
 def receive_all(client, count):
     while len(client.buffer) < count:
         client.receive_more()
+
+
+def test_an_error_takes_back_its_own_line_only():
+    # Both lines come in one turn of the loop: the value for the one client waits in front of what is written for the other.
+    with Server("-t", "1") as server, server.client() as other, server.client() as client:
+        assert other.set(b"other", b"O" * 400) == b"STORED"
+        assert client.set(b"own", b"x") == b"STORED"
+        for _ in range(10):
+            server.process.send_signal(signal.SIGSTOP)
+            os.waitpid(server.process.pid, os.WUNTRACED)
+            other.send(b"get other\r\n")
+            client.send(b"get none ")
+            server.process.send_signal(signal.SIGCONT)
+            assert other.read_values() == {b"other": b"O" * 400}
+            client.send(b"own %s\r\nmn\r\n" % (b"k" * 300))
+            assert client.line().startswith(b"CLIENT_ERROR")
+            assert client.line() == b"MN"
 
 
 class Hostile:

@@ -58,7 +58,9 @@ extension UnsafeMutablePointer where Pointee == Connection {
   func sendPostponed(from start: Int, count: Int) {
     let worker = pointee.worker
     pointee.isPostponed = false
-    let sent = accountSent(worker, send(pointee.fd, worker.pointee.output.base + start, count, sendFlags))
+    // It may have postponed twice in this turn: what the kernel did not take of the first goes first.
+    let isFirst = pointee.pendingFirst == nil
+    let sent = isFirst ? accountSent(worker, send(pointee.fd, worker.pointee.output.base + start, count, sendFlags)) : 0
     guard sent >= 0, sent < count else { return }
     var place = 0
     queueFlat(worker, from: start, to: start + count, place: &place, sent: sent)

@@ -131,7 +131,8 @@ struct ManyKeys {
   var keyCount = 0
   /// Keys whose value another is fetching.
   var waitingKeys = 0
-  /// Where the line's replies start in the worker's output, while nothing of it was sent: an error takes them back. -1: too late.
+  /// So much of the connection's part of the output lies before the line's replies, while nothing of them was sent: an error takes them
+  /// back. -1: too late.
   var outputMark = -1
 }
 

@@ -11,7 +11,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     }
     connection.pointee.phase = .manyKeys
     connection.pointee.many = ManyKeys(
-      command: request.pointee.command, exptime: request.pointee.exptime, keyCount: 0, outputMark: pointee.output.count)
+      command: request.pointee.command, exptime: request.pointee.exptime, keyCount: 0, outputMark: pointee.output.ownCount)
   }
 
   /// As many keys as are there, up to a group.
@@ -62,7 +62,7 @@ extension UnsafeMutablePointer where Pointee == Worker {
     case .invalid:
       // As memcached, the error replaces what the line has answered, if that is not sent yet.
       if connection.pointee.many.waitingKeys > 0 { dropParked(connection, onlyKeys: true, store) }
-      if connection.pointee.many.outputMark >= 0 { pointee.output.rewind(to: connection.pointee.many.outputMark) }
+      if connection.pointee.many.outputMark >= 0 { pointee.output.rewind(toOwn: connection.pointee.many.outputMark) }
       refuse(.badLine)
       connection.pointee.phase = .swallowLine
       return .next

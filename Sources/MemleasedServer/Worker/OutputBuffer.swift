@@ -74,8 +74,9 @@ struct OutputBuffer {
     cutBytes += large.count
   }
 
-  /// Forgets everything from `offset` on, for a reply that turned out to be an error.
-  mutating func rewind(to offset: Int) {
+  /// Leaves so much of what the connection that is being executed has, for a reply that turned out to be an error.
+  mutating func rewind(toOwn ownBytes: Int) {
+    let offset = start + ownBytes
     while cutCount > 0, cuts[cutCount - 1].offset >= offset {
       cutCount -= 1
       cutBytes -= cuts[cutCount].value.count

@@ -115,6 +115,8 @@ extension UnsafeMutablePointer where Pointee == Worker {
   func drain() {
     guard !pointee.isDraining else { return }
     pointee.isDraining = true
+    // From here on whatever is not pending is sent.
+    sendPostponed()
     while !pointee.firedLanes.isEmpty { answerLanes() }
     var node = pointee.connections
     while let connection = node {
