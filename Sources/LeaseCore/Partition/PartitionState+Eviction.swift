@@ -39,9 +39,10 @@ extension PartitionState {
 
   /// Gives at least one segment (or a large value's bytes) back to the budget. False: nothing left to give.
   mutating func makeRoom() -> Bool {
-    if sweepFlushed() || compact() || freeEmptyOpen() { return true }
-    guard evicts else { return false }
     let before = heldSegments
+    for _ in 0..<Self.mostReclaimed where sweepFlushed() && heldSegments < before { return true }
+    if compact() || freeEmptyOpen() { return true }
+    guard evicts else { return false }
     var segmentsLeft = Self.mostReclaimed
     var chancesLeft = Self.mostChances
     while let victim = nextVictim() {
