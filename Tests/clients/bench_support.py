@@ -4,11 +4,14 @@ import glob
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
+from contextlib import contextmanager
 
-from memory_support import LIMIT_SECONDS, REPOSITORY
+import pytest
+from memory_support import LIMIT_SECONDS, REPOSITORY, Client, poll, reserve_port
 
 
 def generator_program():
@@ -31,6 +34,30 @@ def generate(address, command, *arguments):
     done = run_generator(address, command, *arguments, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
+
+
+@contextmanager
+def running_memcached():
+    """Its address. Where it is not installed the test is skipped."""
+    program = shutil.which("memcached")
+    if not program:
+        pytest.skip("memcached is not installed")
+    port, reservation = reserve_port()
+    process = subprocess.Popen([program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-u", "nobody"])
+    try:
+
+        def listens():
+            try:
+                return Client(port)
+            except ConnectionRefusedError:
+                return None
+
+        poll(listens, "memcached listens").socket.close()
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+        reservation.close()
 
 
 class FakeServer:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import threading
 import time
 
 import pytest
-from bench_support import FakeServer, distribution_lines, generate, generator_program, run_generator, value_reply
-from memory_support import LIMIT_SECONDS, Client, Server, poll, reserve_port
+from bench_support import FakeServer, distribution_lines, generate, generator_program, run_generator, running_memcached, value_reply
+from memory_support import LIMIT_SECONDS, Server, poll
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memlease-bench is for Linux"),
@@ -31,25 +30,8 @@ def memleased():
 
 @pytest.fixture(scope="module")
 def memcached():
-    program = shutil.which("memcached")
-    if not program:
-        pytest.skip("memcached is not installed")
-    port, reservation = reserve_port()
-    process = subprocess.Popen([program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-u", "nobody"])
-    try:
-
-        def listens():
-            try:
-                return Client(port)
-            except ConnectionRefusedError:
-                return None
-
-        poll(listens, "memcached listens").socket.close()
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-        reservation.close()
+    with running_memcached() as address:
+        yield address
 
 
 # MARK: What is sent, and what comes back

@@ -221,5 +221,7 @@ def run_script(name, main):
         sys.exit(f"{name}: {failure}")
     except subprocess.CalledProcessError as error:
         sys.exit(f"{name}: {' '.join(map(str, error.cmd))}: exit {error.returncode}")
+    except subprocess.TimeoutExpired as error:
+        sys.exit(f"{name}: {' '.join(map(str, error.cmd))}: not done within {error.timeout:.0f} s")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -66,7 +66,9 @@
     private mutating func due(_ line: TraceLine) -> UInt64 {
       let first = firstTimeUs ?? line.timeUs
       firstTimeUs = first
-      return startNs + UInt64(Double(line.timeUs > first ? line.timeUs - first : 0) * 1000 / speed)
+      // Whatever the trace says, within what a UInt64 holds.
+      let afterNs = min(1e18, Double(line.timeUs > first ? line.timeUs - first : 0) * 1000 / speed)
+      return startNs + UInt64(afterNs)
     }
 
     private func connection(of key: [UInt8]) -> Int {

@@ -70,9 +70,13 @@
       output.append(contentsOf: after.utf8)
     }
 
-    /// Beyond 30 days the protocol takes it for a point of time.
+    /// Beyond 30 days the protocol takes it for a point of time; beyond ten years it is for ever, as servers may know no time after 2038.
     private static func expiryField(_ seconds: UInt64) -> UInt64 {
-      seconds <= 30 * 86_400 ? seconds : UInt64(max(0, time(nil))) &+ seconds
+      switch seconds {
+      case ...(30 * 86_400): seconds
+      case ...(3650 * 86_400): UInt64(max(0, time(nil))) + seconds
+      default: 0
+      }
     }
 
     /// Sends what the socket takes.
@@ -81,12 +85,19 @@
         let start = sentBytes
         let count = output.withUnsafeBytes { send(fd, $0.baseAddress.map { $0 + start }, $0.count - start, Int32(MSG_NOSIGNAL)) }
         if count < 0 {
-          if errno == EAGAIN || errno == EINTR { return }
+          if errno == EAGAIN || errno == EINTR { return dropSent() }
           throw BenchError.system("send")
         }
         sentBytes += count
       }
       output.removeAll(keepingCapacity: true)
+      sentBytes = 0
+    }
+
+    /// Else it would stay, and grow, for as long as the server does not catch up.
+    private func dropSent() {
+      if sentBytes < output.count / 2 { return }
+      output.removeFirst(sentBytes)
       sentBytes = 0
     }
 

@@ -21,7 +21,7 @@
       commandName: "trace",
       abstract: "Writes a trace of requests as CSV, to be replayed.",
       discussion: """
-        Columns: time (seconds), key, size (bytes of the value), op (get, set or delete), ttl (seconds, 0: for ever). The same options and seed
+        Columns: time (seconds), key, size (bytes of the value), op (get; set with --writes), ttl (seconds, 0: for ever). The same options and seed
         give the same trace.
 
         Kinds: zipf (popularity that does not change), churn (popular keys die, new ones take their place), scan (zipf, and long scans over cold

@@ -49,7 +49,7 @@
         if line.isEmpty || buffer[line.lowerBound] == UInt8(ascii: "#") { continue }
         split(line)
         guard let columns else {
-          let named = lineNumber == 1 ? TraceColumns(names: fields.map { text($0) }) : nil
+          let named = isNumber(fields[0]) ? nil : TraceColumns(names: fields.map { text($0) })
           self.columns = named ?? TraceColumns.standard
           if named != nil { continue }
           return try parse(self.columns)
@@ -171,6 +171,9 @@
       for _ in fraction.count..<6 { part *= 10 }
       return seconds * 1_000_000 + part
     }
+
+    /// It begins like one; no column's name does.
+    private func isNumber(_ range: Range<Int>) -> Bool { (0x30...0x39).contains(range.isEmpty ? 0 : buffer[range.lowerBound]) }
 
     private func text(_ range: Range<Int>) -> String { String(decoding: buffer[range], as: UTF8.self) }
 
