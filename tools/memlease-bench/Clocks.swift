@@ -48,15 +48,16 @@
     private static var ticksPerSecond: Double { Double(sysconf(Int32(_SC_CLK_TCK))) }
 
     private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+  }
 
-    private static func readFile(_ path: String) -> String? {
-      let fd = open(path, O_RDONLY | O_CLOEXEC)
-      if fd < 0 { return nil }
-      defer { close(fd) }
-      var bytes = [UInt8](repeating: 0, count: 8192)
-      let count = read(fd, &bytes, bytes.count)
-      return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
-    }
+  /// A small file of /proc, up to 16 KB; nil when it cannot be read.
+  func readFile(_ path: String) -> String? {
+    let fd = open(path, O_RDONLY | O_CLOEXEC)
+    if fd < 0 { return nil }
+    defer { close(fd) }
+    var bytes = [UInt8](repeating: 0, count: 16_384)
+    let count = read(fd, &bytes, bytes.count)
+    return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
   }
 
   /// Everybody's CPU time at one moment.

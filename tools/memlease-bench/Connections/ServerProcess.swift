@@ -29,13 +29,8 @@
     }
 
     private static func text(_ path: String) throws -> String {
-      let fd = open(path, O_RDONLY | O_CLOEXEC)
-      if fd < 0 { throw BenchError.system(path) }
-      defer { close(fd) }
-      var bytes = [UInt8](repeating: 0, count: 16384)
-      let count = read(fd, &bytes, bytes.count)
-      if count <= 0 { throw BenchError.system(path) }
-      return String(decoding: bytes[..<count], as: UTF8.self)
+      guard let text = readFile(path) else { throw BenchError("cannot read \(path)") }
+      return text
     }
   }
 #endif

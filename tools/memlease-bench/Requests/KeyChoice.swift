@@ -1,6 +1,4 @@
 #if os(Linux)
-  import Glibc
-
   /// A small fast random sequence; the same seed gives the same load.
   struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
@@ -23,37 +21,19 @@
   struct KeyChoice {
     private let keys: Int
     private let step: Int
-    /// Empty when uniform; else the running sum of popularity by rank, ending at 1.
-    private let cumulative: [Double]
+    /// Nil when uniform.
+    private let zipf: Zipf?
 
     /// A `theta` of 0 is uniform.
     init(keys: Int, theta: Double) {
       self.keys = keys
       step = Self.stepCoprime(to: keys)
-      guard theta > 0 else {
-        cumulative = []
-        return
-      }
-      var sums: [Double] = []
-      sums.reserveCapacity(keys)
-      var sum = 0.0
-      for rank in 1...keys {
-        sum += 1 / pow(Double(rank), theta)
-        sums.append(sum)
-      }
-      cumulative = sums.map { $0 / sum }
+      zipf = theta > 0 ? Zipf(count: keys, exponent: theta) : nil
     }
 
     func next(_ random: inout SplitMix) -> Int {
-      if cumulative.isEmpty { return Int(random.next() % UInt64(keys)) }
-      let point = random.nextUnit()
-      var low = 0
-      var high = keys - 1
-      while low < high {
-        let middle = (low + high) / 2
-        if cumulative[middle] < point { low = middle + 1 } else { high = middle }
-      }
-      return low * step % keys
+      guard let zipf else { return Int(random.next() % UInt64(keys)) }
+      return zipf.next(&random) * step % keys
     }
 
     private static func stepCoprime(to keys: Int) -> Int {
