@@ -79,25 +79,29 @@ extension PartitionState {
   /// A fresh value without lease or stale mark: value, client flags and version of it. False: not so, or no value; nothing was counted.
   @inline(__always)
   mutating func readValue(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
-    guard let found = find(key), isPlainlyFresh(found) else { return false }
-    if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return false }
-    counters.cmdGet &+= 1
-    counters.getHits &+= 1
+    guard let found = hitPlainly(key, wantsLease: wantsLease) else { return false }
     viewValue(found, into: &item)
     noteAccess(found)
     return true
   }
 
-  /// The same with all that is to be told of it. False: not so, or no value; nothing was counted.
+  /// The same with all that is to be told of it.
   @inline(__always)
   mutating func readPlain(_ key: CacheKey, wantsLease: Bool, into item: inout ItemView) -> Bool {
-    guard let found = find(key), isPlainlyFresh(found) else { return false }
-    if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return false }
-    counters.cmdGet &+= 1
-    counters.getHits &+= 1
+    guard let found = hitPlainly(key, wantsLease: wantsLease) else { return false }
     view(found, into: &item)
     noteAccess(found)
     return true
+  }
+
+  /// Counted if found.
+  @inline(__always)
+  private mutating func hitPlainly(_ key: CacheKey, wantsLease: Bool) -> Found? {
+    guard let found = find(key), isPlainlyFresh(found) else { return nil }
+    if wantsLease, refreshesAhead, settings(for: key).refreshAheadMs > 0 { return nil }
+    counters.cmdGet &+= 1
+    counters.getHits &+= 1
+    return found
   }
 
   @inline(never)
